@@ -1,0 +1,275 @@
+import { CloseCode } from './codec/close-code.ts';
+
+/**
+ * Every error of the library and the one table of their codes. A code is stable: match on `error.code`, show
+ * `error.message` to a person. Each has a heading in docs/reference/errors.md.
+ */
+
+type ErrorClassName =
+  | 'HandshakeError'
+  | 'ProtocolError'
+  | 'InvalidPayloadError'
+  | 'LimitError'
+  | 'ConnectionClosedError'
+  | 'TimeoutError'
+  | 'LaggedError'
+  | 'InvalidStateError';
+
+interface ErrorRow {
+  readonly class: ErrorClassName;
+  /** What is sent in a Close frame, or `undefined` where the error never ends a connection. */
+  readonly closeCode?: CloseCode;
+  /** What to say when the thrower has nothing more exact: what happened, and what to do. */
+  readonly message: string;
+}
+
+const ERROR_TABLE = {
+  // What a peer may break in a frame. RFC 6455 §5.
+  WS_ERR_UNEXPECTED_RSV_1: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'RSV1 is set on a frame that may not carry it (§5.2)',
+  },
+  WS_ERR_UNEXPECTED_RSV_2_3: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'RSV2 or RSV3 is set, and no extension uses them (§5.2)',
+  },
+  WS_ERR_INVALID_OPCODE: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'the opcode is reserved (§5.2)',
+  },
+  WS_ERR_EXPECTED_FIN: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a control frame may not be fragmented (§5.5)',
+  },
+  WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'the payload of a control frame is longer than 125 bytes (§5.5)',
+  },
+  WS_ERR_EXPECTED_MASK: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a client must mask its frames (§5.1)',
+  },
+  WS_ERR_UNEXPECTED_MASK: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a server must not mask its frames (§5.1)',
+  },
+  WS_ERR_NON_MINIMAL_LENGTH: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'the payload length is not in its shortest form (§5.2)',
+  },
+  WS_ERR_INVALID_PAYLOAD_LENGTH: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'the most significant bit of a 64-bit payload length is set (§5.2)',
+  },
+  WS_ERR_UNEXPECTED_CONTINUATION: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a continuation frame came with no message to continue (§5.4)',
+  },
+  WS_ERR_EXPECTED_CONTINUATION: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a new message began before the last one was finished (§5.4)',
+  },
+  WS_ERR_INVALID_CLOSE_PAYLOAD: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'a Close frame has a payload of one byte (§5.5.1)',
+  },
+  WS_ERR_INVALID_CLOSE_CODE: {
+    class: 'ProtocolError',
+    closeCode: CloseCode.ProtocolError,
+    message: 'the close code may not be sent in a Close frame (§7.4)',
+  },
+  WS_ERR_INVALID_UTF8: {
+    class: 'InvalidPayloadError',
+    closeCode: CloseCode.InvalidPayload,
+    message: 'a text message or close reason is not valid UTF-8 (§8.1)',
+  },
+  // Our limits, the peer's data. RFC 6455 §10.4.
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: {
+    class: 'LimitError',
+    closeCode: CloseCode.MessageTooBig,
+    message: 'a frame is larger than this endpoint takes; the option maxFrameBytes sets the limit',
+  },
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: {
+    class: 'LimitError',
+    closeCode: CloseCode.MessageTooBig,
+    message: 'a message is larger than this endpoint takes; the option maxMessageBytes sets the limit',
+  },
+  WS_ERR_BACKPRESSURE: {
+    class: 'LimitError',
+    closeCode: CloseCode.PolicyViolation,
+    message: 'the peer does not read what it is sent; the option maxBackpressureBytes sets how much may wait for it',
+  },
+  WS_ERR_REQUEST_BODY_TOO_LARGE: {
+    class: 'LimitError',
+    message: 'the body of an HTTP request is larger than this server takes; the option maxRequestBodyBytes sets the limit',
+  },
+  // The upgrade request. RFC 6455 §4.2.
+  WS_ERR_HANDSHAKE: { class: 'HandshakeError', message: 'the upgrade request is not acceptable' },
+  WS_ERR_INVALID_SUBPROTOCOL: {
+    class: 'HandshakeError',
+    message: 'the chosen subprotocol is not one that the client offered (§4.2.2)',
+  },
+  // How a connection that is no longer there answers.
+  WS_ERR_CONNECTION_CLOSED: { class: 'ConnectionClosedError', message: 'the connection is closed' },
+  WS_ERR_TIMEOUT: { class: 'TimeoutError', message: 'nothing arrived in time' },
+  WS_ERR_LAGGED: {
+    class: 'LaggedError',
+    message: 'the receiver fell behind and missed values; receive faster, or give the channel a larger capacity',
+  },
+  // What a caller of this library did wrong.
+  WS_ERR_SEND_RESPONSE_ON_WEBSOCKET: {
+    class: 'InvalidStateError',
+    message: 'sendResponse writes an HTTP response, and this connection is a WebSocket: use sendResponseBody',
+  },
+  WS_ERR_RESPONSE_SENT: {
+    class: 'InvalidStateError',
+    message: 'the response to this request was sent already: send one response a request, or use sendResponseBody for pieces',
+  },
+  WS_ERR_DUPLICATE_ROUTE: {
+    class: 'InvalidStateError',
+    message: 'a route for this pattern is registered already: keep one of the two',
+  },
+  WS_ERR_INVALID_ROUTE: {
+    class: 'InvalidStateError',
+    message: 'the route pattern is not valid: start with "/", and give each ":name" parameter a name of its own',
+  },
+  WS_ERR_UNKNOWN_ROUTE: {
+    class: 'InvalidStateError',
+    message: 'no route has this pattern: register it with server.route(pattern, handler) first',
+  },
+  WS_ERR_SERVER_STATE: {
+    class: 'InvalidStateError',
+    message: 'the server is not in a state for this call',
+  },
+  WS_ERR_PORT_IN_USE: {
+    class: 'InvalidStateError',
+    message: 'another program listens on this port: choose another with server.port(number), or 0 for any free one',
+  },
+  WS_ERR_NOT_A_STREAM: {
+    class: 'InvalidStateError',
+    message: 'this is no WebSocket stream: pass what ctx.getStream() returned, and check it for undefined first',
+  },
+  WS_ERR_RECEIVE_WITHDRAWN: {
+    class: 'InvalidStateError',
+    message: 'this receive lost a select and was withdrawn: start a new one for the next select or await',
+  },
+  WS_ERR_NO_CHANNEL: {
+    class: 'InvalidStateError',
+    message: 'no channel has this key: insert(key) it first, or use subscribeOrInsert',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+/** A stable identifier of what went wrong; each has a heading in docs/reference/errors.md. */
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+/** The class, close code and sentence of an error code. */
+export function describeError(code: ErrorCode): ErrorRow {
+  return ERROR_TABLE[code];
+}
+
+/** All error codes, in the order of the table. */
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERROR_TABLE) as ErrorCode[];
+
+/** The base of every error this library makes. */
+export class WebSocketError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string = ERROR_TABLE[code].message, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** An upgrade request that was refused, or is malformed; nothing was opened. RFC 6455 §4.2. */
+export class HandshakeError extends WebSocketError {
+  /** The HTTP status of the refusal. */
+  readonly httpStatus: number;
+
+  constructor(httpStatus: number, message: string, code: ErrorCode = 'WS_ERR_HANDSHAKE') {
+    super(code, message);
+    this.httpStatus = httpStatus;
+  }
+}
+
+/** The peer broke the framing or the sequence of RFC 6455. */
+export class ProtocolError extends WebSocketError {}
+
+/** The payload is not what its type promises: bad UTF-8. */
+export class InvalidPayloadError extends WebSocketError {}
+
+/** A limit of this endpoint was passed by the peer's data. */
+export class LimitError extends WebSocketError {}
+
+/** The normal outcome of using a connection that is closed. */
+export class ConnectionClosedError extends WebSocketError {
+  /** Close code of the connection: the peer's, or 1005 for a Close frame without one, or 1006 for none at all (§7.1.5). */
+  readonly closeCode: number;
+  /** The peer's reason, empty if it gave none (§7.1.6). */
+  readonly reason: string;
+
+  constructor(closeCode: number, reason: string, options?: ErrorOptions) {
+    const because = reason === '' ? '' : ` (${reason})`;
+    super('WS_ERR_CONNECTION_CLOSED', `the connection is closed with code ${closeCode}${because}`, options);
+    this.closeCode = closeCode;
+    this.reason = reason;
+  }
+}
+
+/** Nothing arrived in the time that was given. The stream stays open, and what arrives later is the next receive's. */
+export class TimeoutError extends WebSocketError {
+  /** The time that passed, in milliseconds. */
+  readonly timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    super('WS_ERR_TIMEOUT', `nothing arrived within ${timeoutMs} ms`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** A broadcast receiver fell more than the capacity behind; it goes on with the oldest value that is kept. */
+export class LaggedError extends WebSocketError {
+  /** How many values were missed. */
+  readonly missed: number;
+
+  constructor(missed: number) {
+    super('WS_ERR_LAGGED', `missed ${missed} values: receive faster, or give the channel a larger capacity`);
+    this.missed = missed;
+  }
+}
+
+/** The library was called in a way it cannot serve. */
+export class InvalidStateError extends WebSocketError {}
+
+/** Makes the error of a code that a peer's bytes can cause. */
+export function peerError(code: ErrorCode, message?: string): WebSocketError {
+  switch (ERROR_TABLE[code].class) {
+    case 'InvalidPayloadError':
+      return new InvalidPayloadError(code, message);
+    case 'LimitError':
+      return new LimitError(code, message);
+    default:
+      return new ProtocolError(code, message);
+  }
+}
+
+/** The close code that tells the peer of an error; 1011 for what is no fault of the peer's (§7.4.1). */
+export function closeCodeOf(error: unknown): CloseCode {
+  if (!(error instanceof WebSocketError)) return CloseCode.InternalError;
+  return describeError(error.code).closeCode ?? CloseCode.InternalError;
+}
