@@ -1,0 +1,150 @@
+import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.ts';
+import { applyMask } from './mask.ts';
+import { randomMaskKey } from './mask-key.ts';
+import { MAX_RESERVE_BYTES, reserveBlock, type WriteBlock } from './write-block.ts';
+
+/** From this size on a payload goes out by reference, in a `writev`, rather than being copied. */
+const REFERENCE_BYTES = 16 * 1024;
+/** A character of a JavaScript string takes at most this many bytes of UTF-8. */
+const MAX_BYTES_PER_CHARACTER = 3;
+
+/**
+ * Encodes frames and collects their bytes until they are taken. RFC 6455 §5.2.
+ *
+ * Small frames that follow each other lie side by side in one block, so that many messages leave in one write.
+ * A client's frames are masked with a fresh key each (§5.3).
+ */
+export class FrameEncoder {
+  readonly #masked: boolean;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  /** The region of the block that is being written to. */
+  #block: WriteBlock | undefined;
+  #start = 0;
+  #end = 0;
+  #regions = 0;
+
+  constructor(masked: boolean) {
+    this.#masked = masked;
+  }
+
+  /** Bytes that are encoded and not taken. */
+  get bufferedBytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Adds a frame.
+   *
+   * @param bits - first byte: FIN, RSV1 and opcode
+   * @param payload - a large one (16 KiB and up, not masked) is kept by reference and must not change until its bytes
+   * have left; a small one is copied
+   */
+  addFrame(bits: number, payload: Uint8Array): void {
+    const length = payload.byteLength;
+    if (length < REFERENCE_BYTES) {
+      const block = this.#reserve(length + MAX_HEADER_BYTES);
+      const maskKey = this.#masked ? randomMaskKey() : undefined;
+      const start = writeFrameHeader(block.buffer, this.#end, bits, length, maskKey);
+      block.buffer.set(payload, start);
+      if (maskKey !== undefined) applyMask(block.buffer, start, start + length, maskKey);
+      this.#commit(start + length);
+    } else {
+      this.#addLargeFrame(bits, this.#masked ? Buffer.from(payload) : payload);
+    }
+  }
+
+  /** Adds a frame whose payload is `text` as UTF-8; a lone surrogate becomes U+FFFD. */
+  addTextFrame(bits: number, text: string): void {
+    const maxBytes = text.length * MAX_BYTES_PER_CHARACTER;
+    if (maxBytes + MAX_HEADER_BYTES > MAX_RESERVE_BYTES) {
+      const payload = Buffer.from(text);
+      if (payload.length < REFERENCE_BYTES) this.addFrame(bits, payload);
+      else this.#addLargeFrame(bits, payload);
+      return;
+    }
+    const block = this.#reserve(maxBytes + MAX_HEADER_BYTES);
+    const { buffer } = block;
+    const maskKey = this.#masked ? randomMaskKey() : undefined;
+    // The header's length depends on the payload's, which is known after writing it. ASCII, the usual case, is
+    // as long in bytes as in characters; other text may have to move up a few bytes.
+    const guess = this.#end + headerBytes(text.length, this.#masked);
+    const length = buffer.write(text, guess, 'utf8');
+    const start = this.#end + headerBytes(length, this.#masked);
+    if (start !== guess) buffer.copyWithin(start, guess, guess + length);
+    writeFrameHeader(buffer, this.#end, bits, length, maskKey);
+    if (maskKey !== undefined) applyMask(buffer, start, start + length, maskKey);
+    this.#commit(start + length);
+  }
+
+  /** Adds the bytes of whole frames as they are; kept by reference, must not change until they have left. */
+  addEncoded(frames: Uint8Array): void {
+    this.#closeRegion();
+    this.#chunks.push(frames);
+    this.#bytes += frames.byteLength;
+  }
+
+  /**
+   * Hands over all bytes that were added since the last call, in order, as one or more chunks. They are the
+   * caller's until it says `released`, or for ever.
+   */
+  take(): Uint8Array[] {
+    this.#closeRegion();
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#bytes = 0;
+    return chunks;
+  }
+
+  /** Says that nobody will read the chunks of the last `take` again, so that their memory may be used for others. */
+  released(): void {
+    // Only the usual case of one region is worth its bookkeeping; otherwise the block is simply not used again.
+    if (this.#regions === 1) this.#block?.release();
+    this.#forget();
+  }
+
+  /** Says that the chunks of the last `take` are still being read. */
+  retained(): void {
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#block = undefined;
+    this.#regions = 0;
+  }
+
+  /** Adds a frame whose payload stays where it is; when it is to be masked it is this encoder's own. */
+  #addLargeFrame(bits: number, payload: Uint8Array): void {
+    const block = this.#reserve(MAX_HEADER_BYTES);
+    const maskKey = this.#masked ? randomMaskKey() : undefined;
+    if (maskKey !== undefined) applyMask(payload, 0, payload.byteLength, maskKey);
+    this.#commit(writeFrameHeader(block.buffer, this.#end, bits, payload.byteLength, maskKey));
+    this.addEncoded(payload);
+  }
+
+  /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */
+  #reserve(size: number): WriteBlock {
+    const block = reserveBlock(size);
+    if (block !== this.#block || block.offset !== this.#end || this.#start === this.#end) {
+      this.#closeRegion();
+      block.begin();
+      this.#regions++;
+      this.#block = block;
+      this.#start = block.offset;
+      this.#end = block.offset;
+    }
+    return block;
+  }
+
+  #commit(end: number): void {
+    this.#bytes += end - this.#end;
+    this.#end = end;
+    this.#block!.offset = end;
+  }
+
+  #closeRegion(): void {
+    if (this.#start === this.#end) return;
+    this.#chunks.push(this.#block!.buffer.subarray(this.#start, this.#end));
+    this.#start = this.#end;
+  }
+}

@@ -1,0 +1,107 @@
+import { isAscii } from 'node:buffer';
+import type { ErrorCode } from '../errors.ts';
+import { decodeUtf8, Utf8Validator } from './utf8.ts';
+
+/** What is reserved at once for a message whose end has not arrived, in bytes. */
+const FIRST_RESERVE_BYTES = 4096;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Puts a message together from the payloads of its frames. RFC 6455 §5.4.
+ *
+ * All pieces are copied into one buffer, which grows as bytes arrive towards the length that headers announce: a
+ * header alone reserves next to nothing, and a thousand tiny fragments cost no more than one. Text is checked piece
+ * by piece, so that a fault is found with the byte that makes it (§8.1).
+ */
+export class MessageAssembler {
+  readonly #maxMessageBytes: number;
+  #buffer: Buffer = EMPTY;
+  #length = 0;
+  #active = false;
+  #text: Utf8Validator | undefined;
+
+  constructor(maxMessageBytes: number) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** Whether a message was begun and not finished. */
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /** Bytes reserved for the message in hand. */
+  get bufferedBytes(): number {
+    return this.#buffer.length;
+  }
+
+  begin(text: boolean): void {
+    this.#active = true;
+    this.#text = text ? new Utf8Validator() : undefined;
+  }
+
+  /**
+   * Adds the next piece, which is copied.
+   *
+   * @param remaining - bytes of the same frame that are still to come, in bytes
+   * @returns the rule that the piece breaks, or `undefined`
+   */
+  append(bytes: Buffer, start: number, end: number, remaining: number): ErrorCode | undefined {
+    const length = this.#length + end - start;
+    // §10.4: by what the header announces, before anything is reserved.
+    if (length + remaining > this.#maxMessageBytes) return 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+    if (this.#text !== undefined && !this.#text.push(bytes, start, end)) return 'WS_ERR_INVALID_UTF8';
+    if (length > this.#buffer.length) this.#grow(length, length + remaining);
+    bytes.copy(this.#buffer, this.#length, start, end);
+    this.#length = length;
+    return undefined;
+  }
+
+  /**
+   * Ends the message and gets ready for the next.
+   *
+   * @returns the text, or a buffer of the caller's own, or `undefined` for text that ends inside a character
+   */
+  finish(): string | Buffer | undefined {
+    const payload = this.#buffer.subarray(0, this.#length);
+    const text = this.#text;
+    const reserved = this.#buffer.length;
+    this.reset();
+    if (text !== undefined) {
+      if (!text.complete) return undefined;
+      return isAscii(payload) ? payload.toString('latin1') : payload.toString('utf8');
+    }
+    // A buffer with much room to spare would keep it for as long as the message is kept.
+    return reserved - payload.length > payload.length >> 3 ? Buffer.from(payload) : payload;
+  }
+
+  /** Forgets the message in hand and lets go of its memory. */
+  reset(): void {
+    this.#active = false;
+    this.#text = undefined;
+    this.#buffer = EMPTY;
+    this.#length = 0;
+  }
+
+  /**
+   * Makes room for `needed` bytes: twice as much each time, so that all copying together stays linear, but not past
+   * the `announced` bytes where those are the whole growth.
+   */
+  #grow(needed: number, announced: number): void {
+    const reserved = this.#buffer.length;
+    const doubled = Math.max(needed, FIRST_RESERVE_BYTES, reserved * 2);
+    const bound = announced >= reserved * 1.5 ? announced : this.#maxMessageBytes;
+    const grown = Buffer.allocUnsafeSlow(Math.min(doubled, bound));
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#buffer = grown;
+  }
+}
+
+/**
+ * Decodes a message that came whole in one frame.
+ *
+ * @returns the text, or a copy of the bytes, or `undefined` for text that is not UTF-8
+ */
+export function decodeMessage(text: boolean, bytes: Buffer, start: number, end: number): string | Buffer | undefined {
+  return text ? decodeUtf8(bytes, start, end) : Buffer.from(bytes.subarray(start, end));
+}

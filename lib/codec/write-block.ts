@@ -1,0 +1,38 @@
+/**
+ * Blocks of memory that outgoing frames are written into. One is current at a time and serves all connections of
+ * the thread: a connection that has nothing to send holds none of it.
+ */
+const BLOCK_BYTES = 64 * 1024;
+
+export class WriteBlock {
+  readonly buffer: Buffer = Buffer.alloc(BLOCK_BYTES);
+  /** First byte that belongs to nobody. */
+  offset = 0;
+  /** Regions that were begun and not released. */
+  #open = 0;
+
+  begin(): void {
+    this.#open++;
+  }
+
+  /**
+   * Says that the bytes of one region have left, and nobody will read them again. When that holds for all regions
+   * the block is used again from its start.
+   */
+  release(): void {
+    this.#open--;
+    if (this.#open === 0) this.offset = 0;
+  }
+}
+
+let current = new WriteBlock();
+
+/** The largest number of bytes that `reserveBlock` can serve. */
+export const MAX_RESERVE_BYTES: number = BLOCK_BYTES;
+
+/** The block that has room for `size` more bytes behind its `offset`. */
+export function reserveBlock(size: number): WriteBlock {
+  // A full block is dropped: whoever still has bytes in it keeps it alive as long as needed.
+  if (current.offset + size > BLOCK_BYTES) current = new WriteBlock();
+  return current;
+}

@@ -1,0 +1,39 @@
+import type { WebSocketError } from '../errors.ts';
+
+/** How a connection ended. RFC 6455 §7.1.5 and §7.1.6. */
+export interface CloseInfo {
+  /** The peer's close code, 1005 if its Close frame had none, 1006 if no Close frame came. */
+  readonly code: number;
+  /** The peer's reason, empty if it gave none. */
+  readonly reason: string;
+  /** Whether both sides sent a Close frame. */
+  readonly wasClean: boolean;
+}
+
+/** What a protocol tells its owner. Called while bytes are being received; the owner may call back into the protocol. */
+export interface ProtocolEvents {
+  /** A whole message: text as a string, binary as a buffer that is the receiver's own. */
+  onMessage(data: string | Buffer): void;
+  /** The payload of a Pong, or of a Ping that has been answered; a buffer of the receiver's own. */
+  onPing(payload: Buffer): void;
+  onPong(payload: Buffer): void;
+  /** Bytes wait in the protocol's output, where there were none before. */
+  onOutput(): void;
+  /** The peer broke the protocol, or a limit of ours. A Close frame that says so is in the output. */
+  onProtocolError(error: WebSocketError): void;
+  /** Nothing more will be received: the closing handshake is over, or was given up. Send the output, then end the transport. */
+  onFinished(): void;
+}
+
+export type Role = 'server' | 'client';
+
+/** The states of RFC 6455: 4.1 OPEN, 7.1.3 CLOSING, 7.1.4 CLOSED. */
+export type ProtocolState = 'open' | 'closing' | 'closed';
+
+/** What a protocol may be told. */
+export interface ProtocolLimits {
+  /** The largest message that is taken, in bytes. */
+  readonly maxMessageBytes: number;
+  /** The largest payload of one frame that is taken, in bytes. */
+  readonly maxFrameBytes: number;
+}

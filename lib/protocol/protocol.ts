@@ -1,0 +1,314 @@
+import { CloseCode } from '../codec/close-code.ts';
+import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../codec/close-payload.ts';
+import { FrameEncoder } from '../codec/frame-encoder.ts';
+import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
+import { decodeMessage, MessageAssembler } from '../codec/message-assembler.ts';
+import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode } from '../codec/opcode.ts';
+import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
+import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
+
+/** How many Pings are answered one by one before their bytes leave; of any more only the latest is. */
+const MAX_PONGS_WAITING = 16;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * A WebSocket connection without its socket: bytes go in with `receiveData` and come out with `takeOutput`; events
+ * are told to the owner. Section numbers are RFC 6455.
+ *
+ * Holds the rules that span frames: the order of fragments (§5.4), Ping and Pong (§5.5.2), the closing handshake (§7),
+ * and which side masks (§5.1).
+ */
+export class Protocol implements FrameSink {
+  readonly #events: ProtocolEvents;
+  readonly #parser: FrameParser;
+  readonly #output: FrameEncoder;
+  readonly #limits: ProtocolLimits;
+  /** Made with the first message that does not come whole in one frame. */
+  #assembler: MessageAssembler | undefined;
+  /** Whether pieces of the current frame were seen before. */
+  #midFrame = false;
+  #state: ProtocolState = 'open';
+  #closeSent = false;
+  #close: CloseInfo | undefined;
+  #pongsWaiting = 0;
+  #latestPing: Buffer | undefined;
+
+  constructor(role: Role, events: ProtocolEvents, limits: ProtocolLimits) {
+    this.#events = events;
+    this.#limits = limits;
+    this.#output = new FrameEncoder(role === 'client');
+    this.#parser = new FrameParser(this, {
+      expectMask: role === 'server',
+      allowRsv1: false,
+      maxFrameBytes: Math.min(limits.maxFrameBytes, limits.maxMessageBytes),
+    });
+  }
+
+  get state(): ProtocolState {
+    return this.#state;
+  }
+
+  /** How the connection ended, as far as is known: set by the peer's Close frame, or by the end of the transport. */
+  get close(): CloseInfo | undefined {
+    return this.#close;
+  }
+
+  /** Bytes held for frames and messages that have not arrived whole. */
+  get receivedBytes(): number {
+    return this.#parser.bufferedBytes + (this.#assembler?.bufferedBytes ?? 0);
+  }
+
+  /** Bytes that wait in the output. */
+  get outputBytes(): number {
+    return this.#output.bufferedBytes + (this.#latestPing?.length ?? 0);
+  }
+
+  // --- bytes in ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Receives `bytes[start, end)` and tells what they mean. The bytes are changed (unmasked) and not kept.
+   *
+   * @returns the offset of the first byte that was not read: `end`, unless `pauseReceiving` was called
+   */
+  receiveData(bytes: Buffer, start: number = 0, end: number = bytes.length): number {
+    return this.#parser.push(bytes, start, end);
+  }
+
+  /** Makes `receiveData` return after the message that is being told. */
+  pauseReceiving(): void {
+    this.#parser.pause();
+  }
+
+  resumeReceiving(): void {
+    this.#parser.resume();
+  }
+
+  /** Says that the transport has ended: nothing more can be received or sent. */
+  receiveEnd(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#close ??= { code: CloseCode.Abnormal, reason: '', wasClean: false };
+    this.#stopReceiving();
+    this.#output.take();
+    this.#output.released();
+  }
+
+  // --- bytes out --------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more are kept by reference until they
+   * have left, and must not change until then.
+   *
+   * @throws {ConnectionClosedError} once a Close frame was sent or received
+   */
+  sendMessage(data: string | Uint8Array): void {
+    if (this.#state !== 'open') throw this.closedError();
+    this.#willWrite();
+    if (typeof data === 'string') this.#output.addTextFrame(FIN | OpCode.Text, data);
+    else this.#output.addFrame(FIN | OpCode.Binary, data);
+  }
+
+  /**
+   * Sends a Ping. §5.5.2
+   *
+   * @param payload - at most 125 bytes, copied
+   * @throws {RangeError} when the payload is longer
+   * @throws {ConnectionClosedError} once a Close frame was sent or received
+   */
+  sendPing(payload: Uint8Array = EMPTY): void {
+    this.#sendControl(OpCode.Ping, payload);
+  }
+
+  /** Sends a Pong that answers no Ping. §5.5.3. Throws as `sendPing` does. */
+  sendPong(payload: Uint8Array = EMPTY): void {
+    this.#sendControl(OpCode.Pong, payload);
+  }
+
+  /**
+   * Starts the closing handshake; does nothing when a Close frame was sent before. §7.1.2
+   *
+   * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
+   */
+  sendClose(code: number = CloseCode.Normal, reason: string = ''): void {
+    const payload = encodeClosePayload(code, reason);
+    if (this.#closeSent || this.#state === 'closed') return;
+    this.#state = 'closing';
+    this.#writeClose(payload);
+  }
+
+  /** Fails the connection: says why in a Close frame, and receives nothing more. §7.1.7 */
+  fail(error: unknown): void {
+    if (this.#state === 'closed' || this.#close !== undefined) return;
+    this.#state = 'closing';
+    const code = closeCodeOf(error);
+    // What went wrong on this side is nobody else's business.
+    const reason = code === CloseCode.InternalError ? '' : cutReason((error as Error).message);
+    this.#close = { code: CloseCode.Abnormal, reason: '', wasClean: false };
+    if (!this.#closeSent) this.#writeClose(encodeClosePayload(code, reason));
+    this.#stopReceiving();
+    this.#events.onFinished();
+  }
+
+  /** Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next bytes. */
+  takeOutput(): Uint8Array[] {
+    if (this.#latestPing !== undefined) {
+      this.#output.addFrame(FIN | OpCode.Pong, this.#latestPing);
+      this.#latestPing = undefined;
+    }
+    this.#pongsWaiting = 0;
+    return this.#output.take();
+  }
+
+  /** Says that the bytes of the last `takeOutput` have left. */
+  outputReleased(): void {
+    this.#output.released();
+  }
+
+  /** Says that the bytes of the last `takeOutput` are still being read. */
+  outputRetained(): void {
+    this.#output.retained();
+  }
+
+  /** The error of whoever uses a connection that is over. */
+  closedError(): ConnectionClosedError {
+    return new ConnectionClosedError(this.#close?.code ?? CloseCode.Abnormal, this.#close?.reason ?? '');
+  }
+
+  // --- frames, told by the parser ---------------------------------------------------------------------------------
+
+  onFrame(bits: number, bytes: Buffer, start: number, end: number): void {
+    if ((bits & CONTROL_BIT) !== 0) {
+      this.#receiveControl(bits & OPCODE_BITS, bytes, start, end);
+      return;
+    }
+    if (!this.#checkSequence(bits)) return;
+    // The usual case: a message that is one frame, which is one piece of the chunk.
+    if ((bits & FIN) !== 0 && (bits & OPCODE_BITS) !== OpCode.Continuation) {
+      const message = decodeMessage((bits & OPCODE_BITS) === OpCode.Text, bytes, start, end);
+      this.#deliver(message);
+      return;
+    }
+    this.#append(bits, bytes, start, end, 0);
+  }
+
+  onFramePiece(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
+    if (!this.#midFrame && !this.#checkSequence(bits)) return;
+    this.#midFrame = remaining !== 0;
+    this.#append(bits, bytes, start, end, remaining);
+  }
+
+  onFrameError(code: ErrorCode): void {
+    // No frame can be larger than a message may be: the error names the option that is in the way.
+    const { maxMessageBytes, maxFrameBytes } = this.#limits;
+    const frameTooBig = code === 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH';
+    this.#failReceiving(frameTooBig && maxMessageBytes <= maxFrameBytes ? 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' : code);
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------
+
+  /** The order of fragments, §5.4: only a message that was begun is continued, and none begins before its end. */
+  #checkSequence(bits: number): boolean {
+    const active = this.#assembler?.active ?? false;
+    const continuation = (bits & OPCODE_BITS) === OpCode.Continuation;
+    if (continuation === active) return true;
+    this.#failReceiving(active ? 'WS_ERR_EXPECTED_CONTINUATION' : 'WS_ERR_UNEXPECTED_CONTINUATION');
+    return false;
+  }
+
+  #append(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
+    this.#assembler ??= new MessageAssembler(this.#limits.maxMessageBytes);
+    const assembler = this.#assembler;
+    if (!assembler.active) assembler.begin((bits & OPCODE_BITS) === OpCode.Text);
+    const error = assembler.append(bytes, start, end, remaining);
+    if (error !== undefined) this.#failReceiving(error);
+    else if (remaining === 0 && (bits & FIN) !== 0) this.#deliver(assembler.finish());
+  }
+
+  #deliver(message: string | Buffer | undefined): void {
+    if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
+    else this.#events.onMessage(message);
+  }
+
+  #receiveControl(opcode: number, bytes: Buffer, start: number, end: number): void {
+    if (opcode === OpCode.Close) {
+      this.#receiveClose(bytes, start, end);
+      return;
+    }
+    const payload = Buffer.from(bytes.subarray(start, end));
+    if (opcode === OpCode.Pong) {
+      this.#events.onPong(payload);
+      return;
+    }
+    this.#answerPing(payload);
+    this.#events.onPing(payload);
+  }
+
+  /** §5.5.2 asks for a Pong to each Ping, §5.5.3 allows to answer the latest only: done when the peer is flooding. */
+  #answerPing(payload: Buffer): void {
+    if (this.#closeSent) return;
+    this.#willWrite();
+    if (this.#pongsWaiting < MAX_PONGS_WAITING) {
+      this.#pongsWaiting++;
+      this.#output.addFrame(FIN | OpCode.Pong, payload);
+    } else {
+      this.#latestPing = payload;
+    }
+  }
+
+  #receiveClose(bytes: Buffer, start: number, end: number): void {
+    const payload = decodeClosePayload(bytes, start, end);
+    if (typeof payload === 'string') {
+      this.#failReceiving(payload);
+      return;
+    }
+    this.#state = 'closing';
+    this.#close = { code: payload.code, reason: payload.reason, wasClean: true };
+    // §5.5.1: the answer repeats the code. The reason is the peer's own, and it knows it.
+    if (!this.#closeSent) this.#writeClose(encodeClosePayload(payload.code, ''));
+    this.#stopReceiving();
+    this.#events.onFinished();
+  }
+
+  #failReceiving(code: ErrorCode): void {
+    const error: WebSocketError = peerError(code);
+    this.#parser.stop();
+    this.#events.onProtocolError(error);
+    this.fail(error);
+  }
+
+  /** §1.4: all bytes behind a Close frame, or behind a fault, are ignored. */
+  #stopReceiving(): void {
+    this.#parser.stop();
+    this.#assembler = undefined;
+  }
+
+  #sendControl(opcode: number, payload: Uint8Array): void {
+    if (payload.byteLength > MAX_CONTROL_PAYLOAD_BYTES) {
+      throw new RangeError(
+        `a ping or pong takes at most ${MAX_CONTROL_PAYLOAD_BYTES} bytes, and this one has ${payload.byteLength}`,
+      );
+    }
+    if (this.#state !== 'open') throw this.closedError();
+    this.#willWrite();
+    this.#output.addFrame(FIN | opcode, payload);
+  }
+
+  #writeClose(payload: Buffer): void {
+    this.#closeSent = true;
+    this.#willWrite();
+    this.#latestPing = undefined;
+    this.#output.addFrame(FIN | OpCode.Close, payload);
+  }
+
+  #willWrite(): void {
+    if (this.#output.bufferedBytes === 0 && this.#latestPing === undefined) this.#events.onOutput();
+  }
+}
+
+/** Shortens a reason to what fits in a Close frame; the library's own sentences are ASCII or nearly so. */
+function cutReason(reason: string): string {
+  let cut = reason;
+  while (Buffer.byteLength(cut) > MAX_REASON_BYTES) cut = cut.slice(0, -1);
+  return cut;
+}
