@@ -1,0 +1,249 @@
+import { InvalidStateError, TimeoutError } from '../errors.ts';
+import { stopWaitingForAbort, waitForAbort } from './abort.ts';
+
+/** How long a receive waits, and what ends it early. */
+export interface ReceiveOptions {
+  /** Milliseconds from the call until it rejects with TimeoutError; 0, Infinity and anything above 24 days: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the receive when aborted: it rejects with the reason of the signal and takes nothing. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a receive asks of the source it waits in. @internal */
+export interface ReceivePlaces {
+  /** Gives the receive the last place in the line. */
+  enter(receive: Receive<unknown>): void;
+  /** Takes the receive out of the line; the ones behind it move up. */
+  leave(receive: Receive<unknown>): void;
+  /** Tells whether there is an outcome for the place of this receive. */
+  isReady(receive: Receive<unknown>): boolean;
+  /** Takes the receive out of the line together with its outcome; throws it if it is an error. */
+  take(receive: Receive<unknown>): unknown;
+  /** Is told after an outcome was taken and handed on. */
+  taken(): void;
+}
+
+/** Somebody who holds a receive and may take its value, or let it go. @internal */
+export interface ReceiveWatcher {
+  /** Is told that the receive has settled, or could be now. */
+  receiveReady(receive: Receive<unknown>): void;
+}
+
+/** setTimeout fires at once above this. 24.8 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+const WAITING = 0;
+const FULFILLED = 1;
+const REJECTED = 2;
+const WITHDRAWN = 3;
+
+/**
+ * Stands for the next value of a source: a promise that can be withdrawn.
+ *
+ * It has its place in the line of its source from the call on, so calls are served in order. It takes its value only
+ * when the value is wanted: once it is awaited (`then`, `catch`, `finally`), or once a `select` has chosen it. Until then
+ * the value stays in the source, kept for this receive. A receive that loses a `select` gives its place up, and what it
+ * would have taken is the next receive's. So a receive that is neither awaited nor given to `select` holds one value
+ * back until it times out, is aborted or is withdrawn.
+ *
+ * Settles once, as every promise: awaiting it again gives the same outcome. One that nobody awaits never causes an
+ * `unhandledRejection`. An `async` function cannot return a Receive, because returning awaits it: use a plain function.
+ */
+export class Receive<T> implements Promise<T> {
+  readonly #source: ReceivePlaces;
+  readonly #map: ((item: unknown) => T) | undefined;
+  #state: typeof WAITING | typeof FULFILLED | typeof REJECTED | typeof WITHDRAWN = WAITING;
+  #outcome: unknown = undefined;
+  // Made by the first `then`, and not before: that is how it is known whether the value is wanted.
+  #promise: Promise<T> | undefined = undefined;
+  #resolve: ((outcome: unknown) => void) | undefined = undefined;
+  #reject: ((outcome: unknown) => void) | undefined = undefined;
+  #watchers: ReceiveWatcher[] | undefined = undefined;
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #signal: AbortSignal | undefined = undefined;
+
+  /**
+   * Takes the last place in the line of `source`.
+   *
+   * @param map - makes the value of an item, when it is taken; what it throws is the outcome
+   * @throws {RangeError} `timeoutMs` is negative or not a number
+   * @internal
+   */
+  constructor(source: ReceivePlaces, options?: ReceiveOptions, map?: (item: unknown) => T) {
+    this.#source = source;
+    this.#map = map;
+    if (options === undefined) source.enter(this);
+    else this.#enterWith(options);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Receive';
+  }
+
+  /** Takes the value, now or when it arrives, and calls back as a promise does. */
+  // biome-ignore lint/suspicious/noThenProperty: a Receive is a promise
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    const takesNow = this.#state === WAITING && this.#promise === undefined && this.#source.isReady(this);
+    if (takesNow) this.#take();
+    this.#promise ??= this.#makePromise();
+    const derived = this.#promise.then(onFulfilled, onRejected);
+    // Last: what the owner of the source pushes now is for later receives, and must not overtake this one.
+    if (takesNow) this.#source.taken();
+    return derived;
+  }
+
+  /** Takes the value as `then` does, and calls back when there is an error instead. */
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    return this.then(undefined, onRejected);
+  }
+
+  /** Takes the value as `then` does, and calls back either way. */
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.then().finally(onFinally);
+  }
+
+  /**
+   * Gives up the place of this receive: what it would have taken is the next receive's. Awaiting it then rejects with
+   * InvalidStateError, WS_ERR_RECEIVE_WITHDRAWN. Does nothing once it has settled.
+   */
+  withdraw(): void {
+    if (this.#state !== WAITING) return;
+    if (this.#promise !== undefined || this.#watchers !== undefined) this.#settle(REJECTED, withdrawnError());
+    else {
+      // No error is made that nobody may ever see: a select withdraws its losers on every call.
+      this.#state = WITHDRAWN;
+      this.#stopLimits();
+    }
+    this.#source.leave(this);
+  }
+
+  /** Rejects with `reason` and takes nothing, unless it has settled already. @internal */
+  abort(reason: unknown): void {
+    if (this.#state !== WAITING) return;
+    this.#settle(REJECTED, reason);
+    this.#source.leave(this);
+  }
+
+  /** Tells whether it has settled, or would settle if its value was taken now. @internal */
+  get isReady(): boolean {
+    return this.#state !== WAITING || this.#source.isReady(this);
+  }
+
+  /** Tells whether `outcome` is a value; otherwise it is an error. Only once it has settled. @internal */
+  get isFulfilled(): boolean {
+    return this.#state === FULFILLED;
+  }
+
+  /** The value or the error it settled with. @internal */
+  get outcome(): unknown {
+    return this.#state === WITHDRAWN ? withdrawnError() : this.#outcome;
+  }
+
+  /** Takes the value, which must be ready, unless it has settled already. @internal */
+  commit(): void {
+    if (this.#state !== WAITING) return;
+    this.#take();
+    this.#source.taken();
+  }
+
+  /** Is called by the source when there is a value for this receive: takes it, if anybody wants it. @internal */
+  offer(): void {
+    if (this.#promise !== undefined) this.commit();
+    else if (this.#watchers !== undefined) this.#tellWatchers(this.#watchers);
+  }
+
+  /** Holds this receive for a select, which is told when it is ready. @internal */
+  watch(watcher: ReceiveWatcher): void {
+    if (this.#state !== WAITING) return;
+    if (this.#watchers === undefined) this.#watchers = [watcher];
+    else this.#watchers.push(watcher);
+  }
+
+  /** Ends one hold. When nobody else holds or awaits it, the receive is withdrawn. @internal */
+  unwatch(watcher: ReceiveWatcher): void {
+    if (this.#watchers === undefined) return;
+    const index = this.#watchers.indexOf(watcher);
+    if (index !== -1) this.#watchers.splice(index, 1);
+    if (this.#watchers.length > 0) return;
+    this.#watchers = undefined;
+    if (this.#promise === undefined) this.withdraw();
+  }
+
+  #enterWith({ timeoutMs = 0, signal }: ReceiveOptions): void {
+    if (!(timeoutMs >= 0)) {
+      throw new RangeError(`timeoutMs is ${timeoutMs}: give milliseconds from 0 on, where 0 or Infinity is no timeout`);
+    }
+    if (signal?.aborted === true) {
+      this.#state = REJECTED;
+      this.#outcome = signal.reason;
+      return;
+    }
+    this.#source.enter(this);
+    if (signal !== undefined) {
+      this.#signal = signal;
+      waitForAbort(signal, this);
+    }
+    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS && !this.#source.isReady(this)) {
+      this.#timer = setTimeout(Receive.#expire, timeoutMs, this, timeoutMs);
+    }
+  }
+
+  static #expire(receive: Receive<unknown>, timeoutMs: number): void {
+    // Its value did arrive in time; it was only not taken yet.
+    if (!receive.#source.isReady(receive)) receive.abort(new TimeoutError(timeoutMs));
+  }
+
+  #take(): void {
+    let value: unknown;
+    try {
+      const item = this.#source.take(this);
+      value = this.#map === undefined ? item : this.#map(item);
+    } catch (error) {
+      this.#settle(REJECTED, error);
+      return;
+    }
+    this.#settle(FULFILLED, value);
+  }
+
+  #settle(state: typeof FULFILLED | typeof REJECTED, outcome: unknown): void {
+    this.#state = state;
+    this.#outcome = outcome;
+    this.#stopLimits();
+    if (this.#promise !== undefined) (state === FULFILLED ? this.#resolve! : this.#reject!)(outcome);
+    const watchers = this.#watchers;
+    this.#watchers = undefined;
+    if (watchers !== undefined) this.#tellWatchers(watchers);
+  }
+
+  #makePromise(): Promise<T> {
+    if (this.#state === FULFILLED) return Promise.resolve(this.#outcome as T);
+    if (this.#state !== WAITING) return Promise.reject(this.outcome);
+    return new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve as (outcome: unknown) => void;
+      this.#reject = reject;
+    });
+  }
+
+  #stopLimits(): void {
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    if (this.#signal !== undefined) {
+      stopWaitingForAbort(this.#signal, this);
+      this.#signal = undefined;
+    }
+  }
+
+  #tellWatchers(watchers: readonly ReceiveWatcher[]): void {
+    // A copy: the first to choose it lets go of it.
+    for (const watcher of watchers.slice()) watcher.receiveReady(this);
+  }
+}
+
+function withdrawnError(): InvalidStateError {
+  return new InvalidStateError('WS_ERR_RECEIVE_WITHDRAWN');
+}
