@@ -13,6 +13,7 @@ type ErrorClassName =
   | 'ConnectionClosedError'
   | 'TimeoutError'
   | 'LaggedError'
+  | 'ChannelClosedError'
   | 'InvalidStateError';
 
 interface ErrorRow {
@@ -113,7 +114,8 @@ const ERROR_TABLE = {
   },
   WS_ERR_REQUEST_BODY_TOO_LARGE: {
     class: 'LimitError',
-    message: 'the body of an HTTP request is larger than this server takes; the option maxRequestBodyBytes sets the limit',
+    message:
+      'the body of an HTTP request is larger than this server takes; the option maxRequestBodyBytes sets the limit',
   },
   // The upgrade request. RFC 6455 §4.2.
   WS_ERR_HANDSHAKE: { class: 'HandshakeError', message: 'the upgrade request is not acceptable' },
@@ -128,6 +130,10 @@ const ERROR_TABLE = {
     class: 'LaggedError',
     message: 'the receiver fell behind and missed values; receive faster, or give the channel a larger capacity',
   },
+  WS_ERR_CHANNEL_CLOSED: {
+    class: 'ChannelClosedError',
+    message: 'the channel is closed, or this receiver has unsubscribed: no more values come',
+  },
   // What a caller of this library did wrong.
   WS_ERR_SEND_RESPONSE_ON_WEBSOCKET: {
     class: 'InvalidStateError',
@@ -135,7 +141,8 @@ const ERROR_TABLE = {
   },
   WS_ERR_RESPONSE_SENT: {
     class: 'InvalidStateError',
-    message: 'the response to this request was sent already: send one response a request, or use sendResponseBody for pieces',
+    message:
+      'the response to this request was sent already: send one response a request, or use sendResponseBody for pieces',
   },
   WS_ERR_DUPLICATE_ROUTE: {
     class: 'InvalidStateError',
@@ -250,6 +257,13 @@ export class LaggedError extends WebSocketError {
   constructor(missed: number) {
     super('WS_ERR_LAGGED', `missed ${missed} values: receive faster, or give the channel a larger capacity`);
     this.missed = missed;
+  }
+}
+
+/** The normal end of a broadcast channel: it was closed and all its values were received, or the receiver unsubscribed. */
+export class ChannelClosedError extends WebSocketError {
+  constructor() {
+    super('WS_ERR_CHANNEL_CLOSED');
   }
 }
 

@@ -1,5 +1,6 @@
 import { InvalidStateError, TimeoutError } from '../errors.ts';
 import { stopWaitingForAbort, waitForAbort } from './abort.ts';
+import type { BranchWatcher } from './branch.ts';
 
 /** How long a receive waits, and what ends it early. */
 export interface ReceiveOptions {
@@ -21,12 +22,6 @@ export interface ReceivePlaces {
   take(receive: Receive<unknown>): unknown;
   /** Is told after an outcome was taken and handed on. */
   taken(): void;
-}
-
-/** Somebody who holds a receive and may take its value, or let it go. @internal */
-export interface ReceiveWatcher {
-  /** Is told that the receive has settled, or could be now. */
-  receiveReady(receive: Receive<unknown>): void;
 }
 
 /** setTimeout fires at once above this. 24.8 days. */
@@ -58,7 +53,7 @@ export class Receive<T> implements Promise<T> {
   #promise: Promise<T> | undefined = undefined;
   #resolve: ((outcome: unknown) => void) | undefined = undefined;
   #reject: ((outcome: unknown) => void) | undefined = undefined;
-  #watchers: ReceiveWatcher[] | undefined = undefined;
+  #watchers: BranchWatcher[] | undefined = undefined;
   #timer: NodeJS.Timeout | undefined = undefined;
   #signal: AbortSignal | undefined = undefined;
 
@@ -127,22 +122,22 @@ export class Receive<T> implements Promise<T> {
     this.#source.leave(this);
   }
 
-  /** Tells whether it has settled, or would settle if its value was taken now. @internal */
+  /** @internal */
   get isReady(): boolean {
     return this.#state !== WAITING || this.#source.isReady(this);
   }
 
-  /** Tells whether `outcome` is a value; otherwise it is an error. Only once it has settled. @internal */
+  /** @internal */
   get isFulfilled(): boolean {
     return this.#state === FULFILLED;
   }
 
-  /** The value or the error it settled with. @internal */
+  /** @internal */
   get outcome(): unknown {
     return this.#state === WITHDRAWN ? withdrawnError() : this.#outcome;
   }
 
-  /** Takes the value, which must be ready, unless it has settled already. @internal */
+  /** @internal */
   commit(): void {
     if (this.#state !== WAITING) return;
     this.#take();
@@ -155,15 +150,15 @@ export class Receive<T> implements Promise<T> {
     else if (this.#watchers !== undefined) this.#tellWatchers(this.#watchers);
   }
 
-  /** Holds this receive for a select, which is told when it is ready. @internal */
-  watch(watcher: ReceiveWatcher): void {
+  /** @internal */
+  watch(watcher: BranchWatcher): void {
     if (this.#state !== WAITING) return;
     if (this.#watchers === undefined) this.#watchers = [watcher];
     else this.#watchers.push(watcher);
   }
 
-  /** Ends one hold. When nobody else holds or awaits it, the receive is withdrawn. @internal */
-  unwatch(watcher: ReceiveWatcher): void {
+  /** @internal */
+  unwatch(watcher: BranchWatcher): void {
     if (this.#watchers === undefined) return;
     const index = this.#watchers.indexOf(watcher);
     if (index !== -1) this.#watchers.splice(index, 1);
@@ -238,9 +233,9 @@ export class Receive<T> implements Promise<T> {
     }
   }
 
-  #tellWatchers(watchers: readonly ReceiveWatcher[]): void {
+  #tellWatchers(watchers: readonly BranchWatcher[]): void {
     // A copy: the first to choose it lets go of it.
-    for (const watcher of watchers.slice()) watcher.receiveReady(this);
+    for (const watcher of watchers.slice()) watcher.ready(this);
   }
 }
 
