@@ -79,7 +79,8 @@ export class Receive<T> implements Promise<T> {
   // biome-ignore lint/suspicious/noThenProperty: a Receive is a promise
   then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    // biome-ignore lint/suspicious/noExplicitAny: as in Promise
+    onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     const takesNow = this.#state === WAITING && this.#promise === undefined && this.#source.isReady(this);
     if (takesNow) this.#take();
@@ -91,7 +92,8 @@ export class Receive<T> implements Promise<T> {
   }
 
   /** Takes the value as `then` does, and calls back when there is an error instead. */
-  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+  // biome-ignore lint/suspicious/noExplicitAny: as in Promise
+  catch<B = never>(onRejected?: ((reason: any) => B | PromiseLike<B>) | null): Promise<T | B> {
     return this.then(undefined, onRejected);
   }
 
