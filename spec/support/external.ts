@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/**
+ * Programs that some specs need and that no package brings. Where one is absent those specs are skipped, visibly; with
+ * HYPERLANE_REQUIRE_EXTERNAL=1, as in CI, they fail instead, so that a green run cannot be one that tested less.
+ */
+
+/** A browser of the Chromium family, if there is one: absolute path. */
+export function chromiumPath(): string | undefined {
+  return ['chromium', 'chromium-browser', 'google-chrome'].map(findProgram).find((path) => path !== undefined);
+}
+
+/**
+ * A Python that has the `websockets` package, if there is one: absolute path. Not simply `python3`: a version manager may
+ * put a Python of its own first, which does not see what the distribution has installed.
+ */
+export function pythonPath(): string | undefined {
+  const candidates = [findProgram('python3'), '/usr/bin/python3'];
+  return candidates.find((path) => path !== undefined && hasWebsockets(path));
+}
+
+/**
+ * Options for `describe` or `it`: skips when a program is absent, and throws instead where nothing may be skipped.
+ *
+ * @param name - name of the Debian package
+ * @example describe('a browser', skipUnless('chromium', chromiumPath() !== undefined), () => {});
+ * @throws {Error} when absent under HYPERLANE_REQUIRE_EXTERNAL=1
+ */
+export function skipUnless(name: string, present: boolean): { skip?: string } {
+  if (present) return {};
+  const reason = `${name} is not installed (apt-get install ${name})`;
+  if (process.env.HYPERLANE_REQUIRE_EXTERNAL === '1') {
+    throw new Error(`${reason}, and HYPERLANE_REQUIRE_EXTERNAL=1 says that nothing may be skipped`);
+  }
+  return { skip: reason };
+}
+
+function findProgram(name: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasWebsockets(python: string): boolean {
+  return spawnSync(python, ['-c', 'import websockets'], { stdio: 'ignore' }).status === 0;
+}
