@@ -39,8 +39,10 @@ export class ReceiveQueue<T> extends ReceiveSource<T> {
    * @param map - makes the value from the item when it is taken, not before
    * @throws {RangeError} `timeoutMs` is negative or not a number
    */
-  receive<U = T>(options?: ReceiveOptions, map?: (item: T) => U): Receive<U> {
-    return this.reserve(options, map);
+  receive(options?: ReceiveOptions): Receive<T>;
+  receive<U>(options: ReceiveOptions | undefined, map: (item: T) => U): Receive<U>;
+  receive<U>(options?: ReceiveOptions, map?: (item: T) => U): Receive<T | U> {
+    return this.reserve<T | U>(options, map);
   }
 
   /**
