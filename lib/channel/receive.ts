@@ -209,7 +209,9 @@ export class Receive<T> implements Promise<T> {
     this.#state = state;
     this.#outcome = outcome;
     this.#stopLimits();
-    if (this.#promise !== undefined) (state === FULFILLED ? this.#resolve! : this.#reject!)(outcome);
+    // Both are there only if somebody awaits it already.
+    const tell = state === FULFILLED ? this.#resolve : this.#reject;
+    if (tell !== undefined) tell(outcome);
     const watchers = this.#watchers;
     this.#watchers = undefined;
     if (watchers !== undefined) this.#tellWatchers(watchers);

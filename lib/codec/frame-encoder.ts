@@ -22,7 +22,10 @@ export class FrameEncoder {
   #block: WriteBlock | undefined;
   #start = 0;
   #end = 0;
+  /** Regions that were begun since the last `take`. */
   #regions = 0;
+  /** The block of the chunks that were taken last, if nobody but this encoder can say when it is free. */
+  #taken: WriteBlock | undefined;
 
   constructor(masked: boolean) {
     this.#masked = masked;
@@ -58,9 +61,7 @@ export class FrameEncoder {
   addTextFrame(bits: number, text: string): void {
     const maxBytes = text.length * MAX_BYTES_PER_CHARACTER;
     if (maxBytes + MAX_HEADER_BYTES > MAX_RESERVE_BYTES) {
-      const payload = Buffer.from(text);
-      if (payload.length < REFERENCE_BYTES) this.addFrame(bits, payload);
-      else this.#addLargeFrame(bits, payload);
+      this.#addLargeFrame(bits, Buffer.from(text));
       return;
     }
     const block = this.#reserve(maxBytes + MAX_HEADER_BYTES);
@@ -85,32 +86,30 @@ export class FrameEncoder {
   }
 
   /**
-   * Hands over all bytes that were added since the last call, in order, as one or more chunks. They are the
-   * caller's until it says `released`, or for ever.
+   * Hands over all bytes that were added since the last call, in order. They are the caller's until it says
+   * `released`, which it may do late or never.
    */
   take(): Uint8Array[] {
     this.#closeRegion();
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
+    // Only the usual case of one region is worth its bookkeeping; a block with more is simply not used again.
+    this.#taken = this.#regions === 1 ? this.#block : undefined;
+    this.#block = undefined;
+    this.#regions = 0;
     return chunks;
   }
 
   /** Says that nobody will read the chunks of the last `take` again, so that their memory may be used for others. */
   released(): void {
-    // Only the usual case of one region is worth its bookkeeping; otherwise the block is simply not used again.
-    if (this.#regions === 1) this.#block?.release();
-    this.#forget();
+    this.#taken?.release();
+    this.#taken = undefined;
   }
 
-  /** Says that the chunks of the last `take` are still being read. */
+  /** Says that the chunks of the last `take` are still being read, and that nobody will say when they are not. */
   retained(): void {
-    this.#forget();
-  }
-
-  #forget(): void {
-    this.#block = undefined;
-    this.#regions = 0;
+    this.#taken = undefined;
   }
 
   /** Adds a frame whose payload stays where it is; when it is to be masked it is this encoder's own. */
@@ -125,7 +124,7 @@ export class FrameEncoder {
   /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */
   #reserve(size: number): WriteBlock {
     const block = reserveBlock(size);
-    if (block !== this.#block || block.offset !== this.#end || this.#start === this.#end) {
+    if (block !== this.#block || block.offset !== this.#end) {
       this.#closeRegion();
       block.begin();
       this.#regions++;

@@ -36,7 +36,6 @@ export interface FrameRules {
 export class FrameHeader {
   /** The first byte: FIN, RSV1 and opcode. */
   bits = 0;
-  masked = false;
   /** The masking key, see mask.ts; 0 when not masked. */
   maskKey = 0;
   /** Payload length in bytes. */
@@ -48,8 +47,8 @@ export class FrameHeader {
 /**
  * Decodes one frame header starting at `start`, and checks every rule that one frame alone can break. RFC 6455 §5.2.
  *
- * Never reads at or past `end`. The rules are checked in the order of the bytes, so that an error is the same
- * however the bytes were cut, and is found with the first byte that proves it.
+ * Never reads at or past `end`. The rules are checked field by field in the order of the bytes, so that an error is
+ * the same however the bytes were cut, and is found as soon as the field that proves it is whole.
  *
  * @returns the length of the header in bytes, 0 when more bytes are needed, or -1 when `header.error` was broken
  */
@@ -108,7 +107,6 @@ export function decodeFrameHeader(
     header.maskKey = 0;
   }
   header.bits = bits;
-  header.masked = masked;
   header.length = length;
   return position - start;
 }

@@ -59,11 +59,6 @@ export class FrameParser {
     return this.#scratchLength + (this.#control.length === 0 ? 0 : this.#control.length - this.#remaining);
   }
 
-  /** Whether a frame has begun and is not complete. */
-  get midFrame(): boolean {
-    return this.#scratchLength !== 0 || this.#remaining !== 0;
-  }
-
   /** Makes `push` ignore all bytes from now on, also those of the chunk that is being read. */
   stop(): void {
     this.#stopped = true;

@@ -14,12 +14,13 @@ export interface CloseInfo {
 export interface ProtocolEvents {
   /** A whole message: text as a string, binary as a buffer that is the receiver's own. */
   onMessage(data: string | Buffer): void;
-  /** The payload of a Pong, or of a Ping that has been answered; a buffer of the receiver's own. */
+  /** The payload of a Ping; a buffer of the receiver's own. The Pong that answers it is in the output. */
   onPing(payload: Buffer): void;
+  /** The payload of a Pong; a buffer of the receiver's own. */
   onPong(payload: Buffer): void;
   /** Bytes wait in the protocol's output, where there were none before. */
   onOutput(): void;
-  /** The peer broke the protocol, or a limit of ours. A Close frame that says so is in the output. */
+  /** The peer broke the protocol, or a limit of ours. A Close frame that says so follows, and then `onFinished`. */
   onProtocolError(error: WebSocketError): void;
   /** Nothing more will be received: the closing handshake is over, or was given up. Send the output, then end the transport. */
   onFinished(): void;
@@ -30,7 +31,7 @@ export type Role = 'server' | 'client';
 /** The states of RFC 6455: 4.1 OPEN, 7.1.3 CLOSING, 7.1.4 CLOSED. */
 export type ProtocolState = 'open' | 'closing' | 'closed';
 
-/** What a protocol may be told. */
+/** The bounds of what a protocol takes. */
 export interface ProtocolLimits {
   /** The largest message that is taken, in bytes. */
   readonly maxMessageBytes: number;

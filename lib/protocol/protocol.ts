@@ -90,6 +90,7 @@ export class Protocol implements FrameSink {
     this.#state = 'closed';
     this.#close ??= { code: CloseCode.Abnormal, reason: '', wasClean: false };
     this.#stopReceiving();
+    this.#latestPing = undefined;
     this.#output.take();
     this.#output.released();
   }
@@ -100,19 +101,24 @@ export class Protocol implements FrameSink {
    * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more are kept by reference until they
    * have left, and must not change until then.
    *
+   * @throws {TypeError} when the data is neither
    * @throws {ConnectionClosedError} once a Close frame was sent or received
    */
   sendMessage(data: string | Uint8Array): void {
+    const isText = typeof data === 'string';
+    if (!isText) checkBytes(data);
     if (this.#state !== 'open') throw this.closedError();
-    this.#willWrite();
-    if (typeof data === 'string') this.#output.addTextFrame(FIN | OpCode.Text, data);
+    const waiting = this.#output.bufferedBytes;
+    if (isText) this.#output.addTextFrame(FIN | OpCode.Text, data);
     else this.#output.addFrame(FIN | OpCode.Binary, data);
+    if (waiting === 0) this.#events.onOutput();
   }
 
   /**
    * Sends a Ping. §5.5.2
    *
    * @param payload - at most 125 bytes, copied
+   * @throws {TypeError} when the payload is not a Uint8Array
    * @throws {RangeError} when the payload is longer
    * @throws {ConnectionClosedError} once a Close frame was sent or received
    */
@@ -150,22 +156,19 @@ export class Protocol implements FrameSink {
     this.#events.onFinished();
   }
 
-  /** Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next bytes. */
+  /** Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next call. */
   takeOutput(): Uint8Array[] {
-    if (this.#latestPing !== undefined) {
-      this.#output.addFrame(FIN | OpCode.Pong, this.#latestPing);
-      this.#latestPing = undefined;
-    }
+    this.#answerLatestPing();
     this.#pongsWaiting = 0;
     return this.#output.take();
   }
 
-  /** Says that the bytes of the last `takeOutput` have left. */
+  /** Says that the bytes of the last `takeOutput` have left: their memory is used again. */
   outputReleased(): void {
     this.#output.released();
   }
 
-  /** Says that the bytes of the last `takeOutput` are still being read. */
+  /** Says that the bytes of the last `takeOutput` are still being read: their memory is not used again. */
   outputRetained(): void {
     this.#output.retained();
   }
@@ -247,13 +250,19 @@ export class Protocol implements FrameSink {
   /** §5.5.2 asks for a Pong to each Ping, §5.5.3 allows to answer the latest only: done when the peer is flooding. */
   #answerPing(payload: Buffer): void {
     if (this.#closeSent) return;
-    this.#willWrite();
     if (this.#pongsWaiting < MAX_PONGS_WAITING) {
       this.#pongsWaiting++;
-      this.#output.addFrame(FIN | OpCode.Pong, payload);
+      this.#addFrame(FIN | OpCode.Pong, payload);
     } else {
-      this.#latestPing = payload;
+      // A copy: the payload itself goes to the owner, who may write to it.
+      this.#latestPing = Buffer.from(payload);
     }
+  }
+
+  #answerLatestPing(): void {
+    if (this.#latestPing === undefined) return;
+    this.#output.addFrame(FIN | OpCode.Pong, this.#latestPing);
+    this.#latestPing = undefined;
   }
 
   #receiveClose(bytes: Buffer, start: number, end: number): void {
@@ -284,31 +293,42 @@ export class Protocol implements FrameSink {
   }
 
   #sendControl(opcode: number, payload: Uint8Array): void {
+    checkBytes(payload);
     if (payload.byteLength > MAX_CONTROL_PAYLOAD_BYTES) {
       throw new RangeError(
         `a ping or pong takes at most ${MAX_CONTROL_PAYLOAD_BYTES} bytes, and this one has ${payload.byteLength}`,
       );
     }
     if (this.#state !== 'open') throw this.closedError();
-    this.#willWrite();
-    this.#output.addFrame(FIN | opcode, payload);
+    this.#addFrame(FIN | opcode, payload);
   }
 
   #writeClose(payload: Buffer): void {
     this.#closeSent = true;
-    this.#willWrite();
-    this.#latestPing = undefined;
-    this.#output.addFrame(FIN | OpCode.Close, payload);
+    this.#answerLatestPing();
+    this.#addFrame(FIN | OpCode.Close, payload);
   }
 
-  #willWrite(): void {
-    if (this.#output.bufferedBytes === 0 && this.#latestPing === undefined) this.#events.onOutput();
+  /** Adds a frame to the output, and tells the owner if it is the first there. */
+  #addFrame(bits: number, payload: Uint8Array): void {
+    const waiting = this.#output.bufferedBytes;
+    this.#output.addFrame(bits, payload);
+    if (waiting === 0) this.#events.onOutput();
   }
 }
 
-/** Shortens a reason to what fits in a Close frame; the library's own sentences are ASCII or nearly so. */
+/**
+ * Refuses what is not made of bytes. Of wider elements `length` and `byteLength` differ, and a frame that is sized by
+ * one and filled by the other would show the peer what was in that memory before.
+ */
+function checkBytes(data: Uint8Array): void {
+  if (data?.BYTES_PER_ELEMENT !== 1) throw new TypeError('expected a string, or bytes as a Buffer or Uint8Array');
+}
+
+/** Shortens a reason to what fits in a Close frame, without cutting a character. */
 function cutReason(reason: string): string {
-  let cut = reason;
-  while (Buffer.byteLength(cut) > MAX_REASON_BYTES) cut = cut.slice(0, -1);
-  return cut;
+  const bytes = Buffer.from(reason.slice(0, MAX_REASON_BYTES));
+  let end = Math.min(bytes.length, MAX_REASON_BYTES);
+  while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }

@@ -1,0 +1,31 @@
+export { Broadcast } from './broadcast/broadcast.ts';
+export { BroadcastMap } from './broadcast/broadcast-map.ts';
+export type { BroadcastReceiver } from './broadcast/broadcast-receiver.ts';
+export type { Receive, ReceiveOptions } from './channel/receive.ts';
+export { select } from './channel/select.ts';
+export { CloseCode } from './codec/close-code.ts';
+export {
+  ChannelClosedError,
+  ConnectionClosedError,
+  type ErrorCode,
+  HandshakeError,
+  InvalidPayloadError,
+  InvalidStateError,
+  LaggedError,
+  LimitError,
+  ProtocolError,
+  TimeoutError,
+  WebSocketError,
+} from './errors.ts';
+export type { OriginRule } from './handshake/origin.ts';
+export type { SubprotocolRule } from './handshake/subprotocol.ts';
+export type { BackpressurePolicy } from './net/connection.ts';
+export type { CloseInfo, ProtocolState } from './protocol/events.ts';
+export { Context } from './server/context.ts';
+export type { Handler } from './server/hooks.ts';
+export type { ServerOptions } from './server/options.ts';
+export { type Body, Request } from './server/request.ts';
+export type { SocketAddress } from './server/request-head.ts';
+export { Response } from './server/response.ts';
+export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
+export type { WebSocketStream } from './server/websocket-stream.ts';

@@ -1,0 +1,416 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Receive, ReceiveOptions } from '../channel/receive.ts';
+import { ReceiveQueue } from '../channel/receive-queue.ts';
+import { CloseCode } from '../codec/close-code.ts';
+import { LimitError, type WebSocketError } from '../errors.ts';
+import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from '../protocol/events.ts';
+import { Protocol } from '../protocol/protocol.ts';
+import { type Flushable, flushSoon } from './flush-queue.ts';
+import { Transport, type TransportEvents } from './transport.ts';
+
+/** What to do with a message when more than `maxBackpressureBytes` wait for a peer that does not read. */
+export type BackpressurePolicy = 'wait' | 'drop' | 'close';
+
+/** The bounds of one connection. */
+export interface ConnectionLimits extends ProtocolLimits {
+  /** Messages that may wait for a handler before the peer is made to wait. */
+  readonly maxQueuedMessages: number;
+  /** Bytes of messages that may wait for a handler before the peer is made to wait. */
+  readonly maxQueuedBytes: number;
+  /** Above this many bytes that have not left, `send` waits until they have. */
+  readonly highWaterMarkBytes: number;
+  /** Above this many bytes that have not left, `backpressurePolicy` decides. */
+  readonly maxBackpressureBytes: number;
+  readonly backpressurePolicy: BackpressurePolicy;
+  /** How long the peer may take to close, in milliseconds, before the connection is cut. */
+  readonly closeTimeoutMs: number;
+}
+
+/** Who looks after a connection. */
+export interface ConnectionOwner {
+  /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
+  takeMessage(data: string | Buffer): boolean;
+  /** The connection is over. Messages may still wait in its queue. */
+  onConnectionClosed(info: CloseInfo): void;
+}
+
+const RESOLVED: Promise<void> = Promise.resolve();
+const EMPTY = Buffer.alloc(0);
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
+ *
+ * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
+ * of the turn of the event loop: in one write.
+ */
+export class Connection implements ProtocolEvents, TransportEvents, Flushable {
+  /** The subprotocol that was agreed on, empty for none. */
+  readonly subprotocol: string;
+  readonly #protocol: Protocol;
+  readonly #transport: Transport;
+  readonly #limits: ConnectionLimits;
+  readonly #isServer: boolean;
+  #owner: ConnectionOwner | undefined;
+  /** Messages that no handler has taken. Made with the first that has to wait. */
+  #queue: ReceiveQueue<string | Buffer> | undefined;
+  #queuedBytes = 0;
+  /** Bytes behind the message that filled the queue. */
+  #unread: Buffer | undefined;
+  #paused = false;
+  #resuming = false;
+  #receiving = false;
+  #flushing = false;
+  #finished = false;
+  #gone = false;
+  #error: WebSocketError | undefined;
+  #drainWaiters: Waiter[] | undefined;
+  #closeTimer: NodeJS.Timeout | undefined;
+  #closedPromise: Promise<CloseInfo> | undefined;
+  #resolveClosed: ((info: CloseInfo) => void) | undefined;
+
+  constructor(socket: Duplex, role: Role, limits: ConnectionLimits, subprotocol: string = '') {
+    this.subprotocol = subprotocol;
+    this.#limits = limits;
+    this.#isServer = role === 'server';
+    this.#protocol = new Protocol(role, this, limits);
+    this.#transport = new Transport(socket, this);
+  }
+
+  /** Starts reading. @internal */
+  start(owner: ConnectionOwner | undefined, head: Buffer = EMPTY): void {
+    this.#owner = owner;
+    this.#transport.start(head);
+  }
+
+  get state(): ProtocolState {
+    return this.#protocol.state;
+  }
+
+  /** Whether nothing more will come from the peer: its Close frame was received, or the transport has ended. */
+  get isFinished(): boolean {
+    return this.#finished;
+  }
+
+  /** The address of the peer, `undefined` where the transport has none. */
+  get remoteAddress(): string | undefined {
+    return (this.#transport.socket as Partial<Socket>).remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return (this.#transport.socket as Partial<Socket>).remotePort;
+  }
+
+  /** Bytes that were sent and have not left this process. */
+  get bufferedBytes(): number {
+    return this.#protocol.outputBytes + this.#transport.pendingBytes;
+  }
+
+  /** Bytes that were received and have not been handed to anybody. */
+  get receivedBytes(): number {
+    return this.#protocol.receivedBytes + this.#queuedBytes + (this.#unread?.length ?? 0);
+  }
+
+  /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
+  get closed(): Promise<CloseInfo> {
+    this.#closedPromise ??= this.#gone
+      ? Promise.resolve(this.#protocol.close!)
+      : new Promise((resolve) => {
+          this.#resolveClosed = resolve;
+        });
+    return this.#closedPromise;
+  }
+
+  // --- sending ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more must not change until they have left.
+   *
+   * @returns a promise that resolves at once, or, above the high-water mark, when the peer has caught up. It rejects
+   * with ConnectionClosedError once the connection is closing, and with LimitError (WS_ERR_BACKPRESSURE) when the
+   * policy closed the connection. Not awaiting it is safe.
+   */
+  send(data: string | Uint8Array): Promise<void> {
+    if (this.#protocol.state !== 'open') return rejected(this.#protocol.closedError());
+    if (this.bufferedBytes > this.#limits.maxBackpressureBytes) {
+      const { backpressurePolicy } = this.#limits;
+      if (backpressurePolicy === 'drop') return RESOLVED;
+      if (backpressurePolicy === 'close') return this.#refuseBackpressure();
+    }
+    this.#protocol.sendMessage(data);
+    return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
+  }
+
+  /** Sends a Ping. @throws {RangeError} for more than 125 bytes, {ConnectionClosedError} once it is closing */
+  ping(payload?: Uint8Array): void {
+    this.#protocol.sendPing(payload);
+  }
+
+  /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
+  flush(): Promise<void> {
+    this.flushOutput();
+    if (this.bufferedBytes === 0 || this.#gone) return RESOLVED;
+    return new Promise((resolve) => this.#transport.afterWrites(resolve));
+  }
+
+  /**
+   * Starts the closing handshake, and cuts the connection if the peer does not answer in time. §7.1.2
+   *
+   * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
+   */
+  close(code: number = CloseCode.Normal, reason: string = ''): void {
+    this.#protocol.sendClose(code, reason);
+    this.#startCloseTimer();
+  }
+
+  /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
+  fail(error: unknown): void {
+    this.#protocol.fail(error);
+  }
+
+  /** Cuts the connection without a closing handshake. */
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  // --- receiving --------------------------------------------------------------------------------------------------
+
+  /**
+   * Receives the next message. Receives are served in the order of the calls.
+   *
+   * Rejects with TimeoutError (nothing is lost: what comes later is the next receive's), with ConnectionClosedError when
+   * the peer is gone and all its messages are received, or with the error that ended the connection.
+   */
+  receive<T>(options: ReceiveOptions | undefined, map: (data: string | Buffer) => T): Receive<T> {
+    return this.#messages().receive(options, (data) => {
+      this.#queuedBytes -= data.length;
+      return map(data);
+    });
+  }
+
+  /** Takes a message that waits in the queue and was not promised to a receive. @internal */
+  tryTake(): string | Buffer | undefined {
+    const data = this.#queue?.tryTake();
+    if (data !== undefined) this.#queuedBytes -= data.length;
+    return data;
+  }
+
+  /** Whether somebody is waiting in `receive`. @internal */
+  get hasReceivers(): boolean {
+    return this.#queue !== undefined && this.#queue.waiting > 0;
+  }
+
+  // --- told by the transport --------------------------------------------------------------------------------------
+
+  /** @internal */
+  onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#finished) return;
+    if (this.#unread !== undefined) {
+      // Only a transport that was told to pause and delivers once more.
+      this.#unread = Buffer.concat([this.#unread, bytes.subarray(start, end)]);
+      return;
+    }
+    const read = this.#receive(bytes, start, end);
+    if (read < end && !this.#finished) this.#unread = Buffer.from(bytes.subarray(read, end));
+    if (this.#paused) this.#transport.pause();
+  }
+
+  /** @internal */
+  onDrain(): void {
+    this.flushOutput();
+  }
+
+  /** @internal */
+  onEnd(): void {
+    this.flushOutput();
+    this.#finish();
+    this.#transport.end();
+    this.#startCloseTimer();
+  }
+
+  /** @internal */
+  onClose(): void {
+    this.#gone = true;
+    this.#finish();
+    this.#protocol.receiveEnd();
+    clearTimeout(this.#closeTimer);
+    const waiters = this.#drainWaiters;
+    this.#drainWaiters = undefined;
+    if (waiters !== undefined) for (const waiter of waiters) waiter.reject(this.#protocol.closedError());
+    const info = this.#protocol.close!;
+    this.#resolveClosed?.(info);
+    this.#owner?.onConnectionClosed(info);
+  }
+
+  // --- told by the protocol ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  onMessage(data: string | Buffer): void {
+    if (this.#owner?.takeMessage(data) === true) return;
+    const queue = this.#messages();
+    this.#queuedBytes += data.length;
+    queue.push(data);
+    if (this.#queueIsFull()) {
+      this.#paused = true;
+      this.#protocol.pauseReceiving();
+    }
+  }
+
+  /** @internal */
+  onPing(): void {}
+
+  /** @internal */
+  onPong(): void {}
+
+  /** @internal */
+  onOutput(): void {
+    if (this.#receiving || this.#flushing) return;
+    this.#flushing = true;
+    flushSoon(this);
+  }
+
+  /** @internal */
+  onProtocolError(error: WebSocketError): void {
+    this.#error = error;
+  }
+
+  /** @internal */
+  onFinished(): void {
+    this.#finish();
+    this.#startCloseTimer();
+    // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
+    // never see the Close frame.
+    this.#transport.resume();
+    if (!this.#receiving) this.flushOutput();
+  }
+
+  /** @internal */
+  flushOutput(): void {
+    this.#flushing = false;
+    if (this.#gone || this.#transport.blocked) return;
+    const chunks = this.#protocol.takeOutput();
+    if (chunks.length > 0) {
+      if (this.#transport.write(chunks)) this.#protocol.outputReleased();
+      else this.#protocol.outputRetained();
+    }
+    // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
+    if (this.#finished && (this.#isServer || this.#error !== undefined)) this.#transport.end();
+    this.#wakeDrained();
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------
+
+  /** Reads bytes, and then sends all answers at once. */
+  #receive(bytes: Buffer, start: number, end: number): number {
+    this.#receiving = true;
+    const read = this.#protocol.receiveData(bytes, start, end);
+    this.#receiving = false;
+    this.flushOutput();
+    return read;
+  }
+
+  #messages(): ReceiveQueue<string | Buffer> {
+    if (this.#queue === undefined) {
+      this.#queue = new ReceiveQueue(() => this.#resumeSoon());
+      if (this.#finished) this.#queue.fail(this.#endError());
+    }
+    return this.#queue;
+  }
+
+  #queueIsFull(): boolean {
+    return this.#queue!.length >= this.#limits.maxQueuedMessages || this.#queuedBytes >= this.#limits.maxQueuedBytes;
+  }
+
+  /** Goes on reading when the queue has room again; in a tick of its own, since it may bring the next message. */
+  #resumeSoon(): void {
+    if (!this.#paused || this.#resuming) return;
+    this.#resuming = true;
+    process.nextTick(resumeReading, this);
+  }
+
+  /** @internal */
+  resumeReading(): void {
+    this.#resuming = false;
+    if (!this.#paused || this.#gone || this.#queueIsFull()) return;
+    this.#paused = false;
+    this.#protocol.resumeReceiving();
+    const unread = this.#unread;
+    if (unread !== undefined) {
+      const read = this.#receive(unread, 0, unread.length);
+      this.#unread = read < unread.length ? unread.subarray(read) : undefined;
+    }
+    if (!this.#paused) this.#transport.resume();
+  }
+
+  /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#paused = false;
+    this.#unread = undefined;
+    if (this.#protocol.close === undefined) this.#protocol.receiveEnd();
+    this.#queue?.fail(this.#endError());
+  }
+
+  #endError(): WebSocketError {
+    return this.#error ?? this.#protocol.closedError();
+  }
+
+  #startCloseTimer(): void {
+    if (this.#gone) return;
+    this.#closeTimer ??= setTimeout(destroyTransport, this.#limits.closeTimeoutMs, this.#transport);
+  }
+
+  #refuseBackpressure(): Promise<void> {
+    const error = new LimitError('WS_ERR_BACKPRESSURE');
+    this.#error = error;
+    this.#protocol.fail(error);
+    // The Close frame would wait behind all that the peer does not read.
+    this.#transport.destroy();
+    return rejected(error);
+  }
+
+  #drained(): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#drainWaiters ??= [];
+      this.#drainWaiters.push({ resolve, reject });
+    });
+    promise.catch(ignoreRejection);
+    if (!this.#receiving) this.flushOutput();
+    return promise;
+  }
+
+  #wakeDrained(): void {
+    if (this.#drainWaiters === undefined) return;
+    if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
+      // A socket with a higher mark than ours does not say when it has drained, so it is asked to.
+      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.#wakeDrained());
+      return;
+    }
+    const waiters = this.#drainWaiters;
+    this.#drainWaiters = undefined;
+    for (const waiter of waiters) waiter.resolve();
+  }
+}
+
+function resumeReading(connection: Connection): void {
+  connection.resumeReading();
+}
+
+function destroyTransport(transport: Transport): void {
+  transport.destroy();
+}
+
+/** A rejected promise that does not end the process when nobody looks at it. */
+function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(ignoreRejection);
+  return promise;
+}
+
+function ignoreRejection(): void {}

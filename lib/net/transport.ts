@@ -1,0 +1,156 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+
+/** What a transport tells its connection. */
+export interface TransportEvents {
+  /** Bytes arrived: `bytes[start, end)` is the receiver's to change during the call, and must be copied to be kept. */
+  onData(bytes: Buffer, start: number, end: number): void;
+  /** The transport can take bytes again, after `write` made it `blocked`. */
+  onDrain(): void;
+  /** The peer will send no more. */
+  onEnd(): void;
+  /** The transport is gone, by itself or by an error. Told once, last. */
+  onClose(): void;
+}
+
+const kTransport = Symbol('transport');
+
+interface AttachedDuplex extends Duplex {
+  [kTransport]?: Transport;
+}
+
+/**
+ * How bytes are read and written: the one place that touches a socket.
+ *
+ * Works over a `net.Socket`, a `tls.TLSSocket` and any `Duplex`. Listeners are shared functions: a connection costs no
+ * closures. Errors of the socket are swallowed here, since `onClose` follows each.
+ */
+export class Transport {
+  readonly #socket: AttachedDuplex;
+  readonly #events: TransportEvents;
+  /** Bytes of a plain TCP socket are in the kernel when `writableLength` is 0; others may still be read by somebody. */
+  readonly #plain: boolean;
+  /** Whether received chunks are this library's own; those of a foreign Duplex may be the sender's buffer. */
+  readonly #ownsChunks: boolean;
+
+  constructor(socket: Duplex, events: TransportEvents) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#ownsChunks = socket instanceof Socket;
+    this.#plain = this.#ownsChunks && !(socket instanceof TLSSocket);
+  }
+
+  get socket(): Duplex {
+    return this.#socket;
+  }
+
+  /** Starts reading; `head` are bytes that were read from the socket before. */
+  start(head: Buffer): void {
+    const socket = this.#socket;
+    socket[kTransport] = this;
+    if (socket instanceof Socket) socket.setTimeout(0);
+    socket.on('data', onData);
+    socket.on('drain', onDrain);
+    socket.on('end', onEnd);
+    socket.on('error', ignoreError);
+    socket.on('close', onClose);
+    if (head.length > 0) this.receive(Buffer.from(head));
+    if (socket.destroyed) this.close();
+  }
+
+  /** Bytes that were written and have not left. */
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Whether the socket asked to wait for `onDrain` before more is written. */
+  get blocked(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  /**
+   * Writes chunks in one go, by `writev` where there are several. They must not change until they have left.
+   *
+   * @returns whether they have left already, so that their memory may be used for others
+   */
+  write(chunks: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (!socket.writable) return true;
+    if (chunks.length === 1) {
+      socket.write(chunks[0]);
+    } else {
+      socket.cork();
+      for (const chunk of chunks) socket.write(chunk);
+      socket.uncork();
+    }
+    return this.#plain && socket.writableLength === 0;
+  }
+
+  /** Calls back when all that was written before has left, or never will; never before it returns. */
+  afterWrites(callback: () => void): void {
+    if (this.#socket.writable) this.#socket.write('', callback);
+    else this.#socket.once('close', callback);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Sends what was written, and then that no more will come. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Cuts the transport at once. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** @internal */
+  receive(chunk: Buffer): void {
+    const bytes = this.#ownsChunks ? chunk : Buffer.from(chunk);
+    this.#events.onData(bytes, 0, bytes.length);
+  }
+
+  /** @internal */
+  drain(): void {
+    this.#events.onDrain();
+  }
+
+  /** @internal */
+  receiveEnd(): void {
+    this.#events.onEnd();
+  }
+
+  /** @internal */
+  close(): void {
+    const socket = this.#socket;
+    if (socket[kTransport] === undefined) return;
+    delete socket[kTransport];
+    this.#events.onClose();
+  }
+}
+
+/** An 'error' listener for sockets whose 'close' is all that matters; without one, an error would end the process. */
+export function ignoreError(): void {}
+
+function onData(this: AttachedDuplex, chunk: Buffer): void {
+  this[kTransport]?.receive(chunk);
+}
+
+function onDrain(this: AttachedDuplex): void {
+  this[kTransport]?.drain();
+}
+
+function onEnd(this: AttachedDuplex): void {
+  this[kTransport]?.receiveEnd();
+}
+
+function onClose(this: AttachedDuplex): void {
+  this[kTransport]?.close();
+}

@@ -1,0 +1,256 @@
+import type { Exchange } from './exchange.ts';
+import { type Body, Request } from './request.ts';
+import type { SocketAddress } from './request-head.ts';
+import { Response } from './response.ts';
+import type { WebSocketStream } from './websocket-stream.ts';
+
+/**
+ * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
+ * and for a WebSocket message, which is a request whose body is the message.
+ *
+ * Reads are synchronous; what sends returns a promise, which need not be awaited.
+ */
+export class Context {
+  readonly #exchange: Exchange;
+  #body: Body;
+  #request: Request | undefined;
+  #response: Response | undefined;
+  #aborted = false;
+  #closed = false;
+
+  /** @internal */
+  constructor(exchange: Exchange, body: Body, response?: Response) {
+    this.#exchange = exchange;
+    this.#body = body;
+    this.#response = response;
+  }
+
+  /** Whether this is a WebSocket, where `sendResponseBody` is the one way to send. */
+  isWebSocket(): boolean {
+    return this.#exchange.isWebSocket;
+  }
+
+  /** The stream of a WebSocket; `undefined` for plain HTTP, and once the peer is gone. */
+  getStream(): WebSocketStream | undefined {
+    return this.#exchange.stream;
+  }
+
+  /** Where the peer is; `undefined` where the transport has no addresses. */
+  getSocketAddr(): SocketAddress | undefined {
+    return this.#exchange.head.address;
+  }
+
+  // --- request ----------------------------------------------------------------------------------------------------
+
+  getRequest(): Request {
+    this.#request ??= new Request(this.#exchange.head, this.#body);
+    return this.#request;
+  }
+
+  setRequest(request: Request): this {
+    this.#request = request;
+    return this;
+  }
+
+  getRequestMethod(): string {
+    return this.getRequest().getMethod();
+  }
+
+  getRequestHost(): string | undefined {
+    return this.getRequest().getHost();
+  }
+
+  /** The path as sent, without the query. */
+  getRequestPath(): string {
+    return this.getRequest().getPath();
+  }
+
+  /** The value of one query parameter, decoded. */
+  getRequestQuery(name: string): string | undefined {
+    return this.getRequest().getQuery(name);
+  }
+
+  /** All query parameters, decoded. */
+  getRequestQuerys(): ReadonlyMap<string, string> {
+    return this.getRequest().getQuerys();
+  }
+
+  /** The value of a header; names in any case. */
+  getRequestHeader(name: string): string | undefined {
+    return this.getRequest().getHeader(name);
+  }
+
+  /** All headers, names in lower case. */
+  getRequestHeaders(): ReadonlyMap<string, string> {
+    return this.getRequest().getHeaders();
+  }
+
+  /** The body: a text message is a string, anything else a Buffer, which is the handler's own. */
+  getRequestBody(): Body {
+    return this.#request === undefined ? this.#body : this.#request.getBody();
+  }
+
+  /** The body as text; bytes are decoded as UTF-8. */
+  getRequestBodyString(): string {
+    return this.getRequest().getBodyString();
+  }
+
+  /** The body parsed as JSON. @throws {SyntaxError} when it is none */
+  getRequestBodyJson<T = unknown>(): T {
+    return this.getRequest().getBodyJson<T>();
+  }
+
+  setRequestBody(body: Body): this {
+    this.#body = body;
+    this.#request?.setBody(body);
+    return this;
+  }
+
+  /** The value of a route's `:name` parameter, decoded. */
+  getRouteParam(name: string): string | undefined {
+    return this.#exchange.head.params.get(name);
+  }
+
+  getRouteParams(): ReadonlyMap<string, string> {
+    return this.#exchange.head.params;
+  }
+
+  // --- response ---------------------------------------------------------------------------------------------------
+
+  getResponse(): Response {
+    this.#response ??= new Response();
+    return this.#response;
+  }
+
+  /** @throws {RangeError} unless it is a whole number from 200 to 599 */
+  setResponseStatusCode(statusCode: number): this {
+    this.getResponse().setStatusCode(statusCode);
+    return this;
+  }
+
+  /** Sets a response header. @throws {TypeError} for what no header may hold, such as a line break */
+  setResponseHeader(name: string, value: string): this {
+    this.getResponse().setHeader(name, value);
+    return this;
+  }
+
+  getResponseHeader(name: string): string | undefined {
+    return this.getResponse().getHeader(name);
+  }
+
+  setResponseBody(body: Body): this {
+    this.getResponse().setBody(body);
+    return this;
+  }
+
+  /**
+   * Sends a whole HTTP response and keeps the connection. Under `Content-Type: text/event-stream` it sends the head, and
+   * leaves the response open for `sendResponseBody`.
+   *
+   * Rejects with InvalidStateError: WS_ERR_SEND_RESPONSE_ON_WEBSOCKET (use `sendResponseBody`), WS_ERR_RESPONSE_SENT.
+   */
+  sendResponse(statusCode?: number, body?: Body): Promise<void> {
+    const response = this.getResponse();
+    if (statusCode !== undefined) response.setStatusCode(statusCode);
+    if (body !== undefined) response.setBody(body);
+    return this.#exchange.sendResponse(response);
+  }
+
+  /** Sends the response as set, unless that was done. Does nothing on a WebSocket. */
+  send(): Promise<void> {
+    return this.#exchange.send(this.getResponse(), false);
+  }
+
+  /** Sends the response as set, unless that was done, and ends the connection. Does nothing on a WebSocket. */
+  sendOnce(): Promise<void> {
+    return this.#exchange.send(this.getResponse(), true);
+  }
+
+  /**
+   * Sends a WebSocket message (a string as text, bytes as binary), or a piece of a streamed HTTP response, which it starts
+   * when need be. Bytes of 16 KiB and more must not change until they have left.
+   *
+   * Resolves at once, or, when more than `highWaterMarkBytes` wait, when the peer has caught up. Rejects with
+   * ConnectionClosedError when the peer is gone.
+   */
+  sendResponseBody(body: Body): Promise<void> {
+    return this.#exchange.sendBody(this.#response, body);
+  }
+
+  /** Sends what `setResponseBody` set, as `sendResponseBody` does. */
+  sendBody(): Promise<void> {
+    return this.#exchange.sendBody(this.#response, this.getResponse().getBody());
+  }
+
+  /** Writes at once all that was sent, and resolves when it has left this process. */
+  flush(): Promise<void> {
+    return this.#exchange.flush();
+  }
+
+  /**
+   * Ends the connection: a WebSocket with the closing handshake (code 1000 unless given), an HTTP response by sending what
+   * is left of it.
+   *
+   * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
+   */
+  close(code?: number, reason?: string): Promise<void> {
+    return this.#exchange.close(this.#response, code, reason);
+  }
+
+  // --- lifecycle --------------------------------------------------------------------------------------------------
+
+  /** Has the connection closed once the handlers of this request have run. */
+  closed(): this {
+    this.#closed = true;
+    return this;
+  }
+
+  /** Whether `closed` was called. */
+  getClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Has no further handler run for this request. */
+  aborted(): this {
+    this.#aborted = true;
+    return this;
+  }
+
+  setAborted(aborted: boolean = true): this {
+    this.#aborted = aborted;
+    return this;
+  }
+
+  /** Takes `aborted` back. */
+  cancelAborted(): this {
+    this.#aborted = false;
+    return this;
+  }
+
+  getAborted(): boolean {
+    return this.#aborted;
+  }
+
+  // --- attributes -------------------------------------------------------------------------------------------------
+
+  /** Keeps a value for later handlers: of this HTTP request, or of this WebSocket with all its messages. */
+  setAttribute(key: string, value: unknown): this {
+    this.#exchange.attributes ??= new Map();
+    this.#exchange.attributes.set(key, value);
+    return this;
+  }
+
+  getAttribute<T = unknown>(key: string): T | undefined {
+    return this.#exchange.attributes?.get(key) as T | undefined;
+  }
+
+  removeAttribute(key: string): this {
+    this.#exchange.attributes?.delete(key);
+    return this;
+  }
+
+  clearAttribute(): this {
+    this.#exchange.attributes?.clear();
+    return this;
+  }
+}

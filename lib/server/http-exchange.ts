@@ -1,0 +1,148 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
+import { type Exchange, rejected } from './exchange.ts';
+import { RequestHead } from './request-head.ts';
+import { Response } from './response.ts';
+
+const EVENT_STREAM = 'text/event-stream';
+
+/** A plain HTTP request and its response, over node:http. */
+export class HttpExchange implements Exchange {
+  readonly head: RequestHead;
+  readonly isWebSocket = false;
+  readonly stream = undefined;
+  attributes: Map<string, unknown> | undefined;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.head = new RequestHead(request);
+    this.#request = request;
+    this.#response = response;
+  }
+
+  /** Whether the client is still there to be answered. */
+  get isOpen(): boolean {
+    return !this.#response.destroyed && !this.#response.writableEnded;
+  }
+
+  /** Whether any of the response was sent. */
+  get isStarted(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /**
+   * Reads the body of the request.
+   *
+   * Rejects with LimitError (WS_ERR_REQUEST_BODY_TOO_LARGE) as soon as it is known to be larger than `maxBytes`, and with
+   * ConnectionClosedError when the client goes away.
+   */
+  async readBody(maxBytes: number): Promise<Buffer> {
+    const announced = Number(this.#request.headers['content-length'] ?? 0);
+    if (announced > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
+    const chunks: Buffer[] = [];
+    let length = 0;
+    try {
+      for await (const chunk of this.#request.iterator({ destroyOnReturn: false })) {
+        length += chunk.length;
+        if (length > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw error instanceof LimitError ? error : goneError(error);
+    }
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
+
+  async sendResponse(response: Response): Promise<void> {
+    if (this.isStarted || this.#response.writableEnded) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');
+    if (!this.isOpen) throw goneError();
+    if (response.getHeader('content-type')?.startsWith(EVENT_STREAM)) {
+      await this.#startEventStream(response);
+      return;
+    }
+    const body = response.getBody();
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    this.#setHead(response);
+    if (response.getHeader('content-length') === undefined && response.getStatusCode() !== 204) {
+      this.#response.setHeader('Content-Length', bytes.byteLength);
+    }
+    this.#response.end(bytes);
+  }
+
+  async send(response: Response, last: boolean): Promise<void> {
+    if (last && !this.isStarted) this.#response.shouldKeepAlive = false;
+    if (!this.isStarted && this.isOpen) await this.sendResponse(response);
+    if (last) await this.close(response);
+  }
+
+  sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void> {
+    if (!this.isOpen) return rejected(goneError());
+    if (!this.isStarted) this.#setHead(response ?? new Response());
+    return this.#write(body);
+  }
+
+  /** Resolves when what was sent has left this process. */
+  flush(): Promise<void> {
+    if (!this.isOpen) return Promise.resolve();
+    if (!this.isStarted) this.#response.flushHeaders();
+    return new Promise((resolve) => this.#response.write('', () => resolve()));
+  }
+
+  /** Ends the response, and with it the connection. */
+  async close(response: Response | undefined): Promise<void> {
+    if (!this.isStarted) this.#response.shouldKeepAlive = false;
+    this.finish(response ?? new Response());
+    const { socket } = this.#request;
+    if (this.#response.writableFinished) socket.end();
+    else this.#response.once('finish', () => socket.end());
+  }
+
+  /** Ends the response after the last handler: sends what was set, if nobody sent it. */
+  finish(response: Response): void {
+    if (!this.isOpen) return;
+    if (this.isStarted) this.#response.end();
+    else void this.sendResponse(response).then(() => this.isOpen && this.#response.end());
+  }
+
+  /** Says that there will be no proper response: an error before any of it was sent, or in the middle of it. */
+  abandon(statusCode: number, response: Response): void {
+    if (!this.isOpen) return;
+    if (this.isStarted) this.#response.destroy();
+    else {
+      if (!response.hasStatus) response.setStatusCode(statusCode);
+      this.finish(response);
+    }
+  }
+
+  #setHead(response: Response): void {
+    this.#response.statusCode = response.getStatusCode();
+    for (const [name, value] of response.getHeaders()) this.#response.setHeader(name, value);
+  }
+
+  async #startEventStream(response: Response): Promise<void> {
+    this.#setHead(response);
+    this.#response.flushHeaders();
+    const body = response.getBody();
+    if (body.length > 0) await this.#write(body);
+  }
+
+  #write(body: string | Uint8Array): Promise<void> {
+    if (body.length === 0 || this.#response.write(body)) return Promise.resolve();
+    const response = this.#response;
+    const promise = new Promise<void>((resolve, reject) => {
+      const done = () => {
+        response.off('drain', done).off('close', done);
+        if (response.destroyed) reject(goneError());
+        else resolve();
+      };
+      response.on('drain', done).on('close', done);
+    });
+    promise.catch(() => {});
+    return promise;
+  }
+}
+
+function goneError(cause?: unknown): ConnectionClosedError {
+  return new ConnectionClosedError(1006, '', { cause });
+}

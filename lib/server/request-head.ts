@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Where a peer is. */
+export interface SocketAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+const NO_PARAMS: ReadonlyMap<string, string> = new Map();
+
+/**
+ * The head of an HTTP request: method, target, headers and route parameters. That of an upgrade request is kept for as
+ * long as the WebSocket lives, and shared by all its messages; so it keeps no more than it must.
+ */
+export class RequestHead {
+  readonly method: string;
+  /** The path as sent, without the query. */
+  readonly path: string;
+  /** Values of the route's `:name` parameters, decoded. */
+  params: ReadonlyMap<string, string> = NO_PARAMS;
+  readonly address: SocketAddress | undefined;
+  readonly #queryText: string;
+  readonly #headers: IncomingMessage['headers'];
+  #headerMap: ReadonlyMap<string, string> | undefined;
+  #querys: ReadonlyMap<string, string> | undefined;
+
+  constructor(request: IncomingMessage) {
+    this.method = request.method ?? 'GET';
+    const target = splitTarget(request.url ?? '/');
+    this.path = target.path;
+    this.#queryText = target.query;
+    this.#headers = request.headers;
+    const { remoteAddress, remotePort } = request.socket;
+    this.address =
+      remoteAddress === undefined || remotePort === undefined
+        ? undefined
+        : { address: remoteAddress, port: remotePort };
+  }
+
+  get host(): string | undefined {
+    return this.#headers.host;
+  }
+
+  /** The value of a header, names in any case; repeated headers are joined by commas. */
+  header(name: string): string | undefined {
+    const key = name.toLowerCase();
+    return Object.hasOwn(this.#headers, key) ? joinValues(this.#headers[key]) : undefined;
+  }
+
+  /** All headers, names in lower case. */
+  get headers(): ReadonlyMap<string, string> {
+    if (this.#headerMap === undefined) {
+      const map = new Map<string, string>();
+      for (const [name, value] of Object.entries(this.#headers)) map.set(name, joinValues(value) ?? '');
+      this.#headerMap = map;
+    }
+    return this.#headerMap;
+  }
+
+  /** The query, decoded; of a name that stands twice the last value. */
+  get querys(): ReadonlyMap<string, string> {
+    this.#querys ??= new Map(new URLSearchParams(this.#queryText));
+    return this.#querys;
+  }
+}
+
+function joinValues(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** Splits a request target, in origin or in absolute form, RFC 9112 §3.2. */
+function splitTarget(target: string): { path: string; query: string } {
+  if (!target.startsWith('/') && URL.canParse(target)) {
+    const { pathname, search } = new URL(target);
+    return { path: pathname, query: search.slice(1) };
+  }
+  const hash = target.indexOf('#');
+  const visible = hash === -1 ? target : target.slice(0, hash);
+  const mark = visible.indexOf('?');
+  return mark === -1 ? { path: visible, query: '' } : { path: visible.slice(0, mark), query: visible.slice(mark + 1) };
+}

@@ -1,0 +1,59 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import type { Body } from './request.ts';
+
+/** What is to be sent as the answer to an HTTP request, or to refuse an upgrade. */
+export class Response {
+  #statusCode: number | undefined;
+  #body: Body | undefined;
+  readonly #headers = new Map<string, readonly [name: string, value: string]>();
+
+  /** The status that was set, else 200. */
+  getStatusCode(): number {
+    return this.#statusCode ?? 200;
+  }
+
+  /** @throws {RangeError} unless it is a whole number from 200 to 599 */
+  setStatusCode(statusCode: number): this {
+    if (!Number.isInteger(statusCode) || statusCode < 200 || statusCode > 599) {
+      throw new RangeError(`the status code ${statusCode} cannot end a request: use a whole number from 200 to 599`);
+    }
+    this.#statusCode = statusCode;
+    return this;
+  }
+
+  getHeader(name: string): string | undefined {
+    return this.#headers.get(name.toLowerCase())?.[1];
+  }
+
+  /** The headers in the order they were set, as name and value. */
+  getHeaders(): readonly (readonly [name: string, value: string])[] {
+    return [...this.#headers.values()];
+  }
+
+  /** Sets a header in place of any of the same name. @throws {TypeError} for what no header may hold, such as a line break */
+  setHeader(name: string, value: string): this {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    this.#headers.set(name.toLowerCase(), [name, value]);
+    return this;
+  }
+
+  getBody(): Body {
+    return this.#body ?? '';
+  }
+
+  setBody(body: Body): this {
+    this.#body = body;
+    return this;
+  }
+
+  /** Whether a status was set. @internal */
+  get hasStatus(): boolean {
+    return this.#statusCode !== undefined;
+  }
+
+  /** Whether anything was set that is worth sending. @internal */
+  get isSet(): boolean {
+    return this.#statusCode !== undefined || this.#body !== undefined;
+  }
+}

@@ -1,0 +1,442 @@
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { CloseCode } from '../codec/close-code.ts';
+import { encodeClosePayload } from '../codec/close-payload.ts';
+import { ConnectionClosedError, HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
+import { formatAccept, type HeaderLine } from '../handshake/response.ts';
+import { chooseSubprotocol } from '../handshake/subprotocol.ts';
+import { checkUpgrade, type UpgradeRequest } from '../handshake/upgrade.ts';
+import { ignoreError } from '../net/transport.ts';
+import { Context } from './context.ts';
+import { type Handler, runHandlers } from './hooks.ts';
+import { HttpExchange } from './http-exchange.ts';
+import { checkOption, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
+import { RequestHead } from './request-head.ts';
+import { Response } from './response.ts';
+import { RouteMatcher } from './route-matcher.ts';
+import { UpgradeExchange } from './upgrade-exchange.ts';
+import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
+
+/** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
+export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
+
+/** How `close` ends the connections. */
+export interface CloseOptions {
+  /** Close code for the WebSockets, 1001 (going away) unless given. */
+  readonly code?: number;
+  /** Close reason, at most 123 bytes of UTF-8. */
+  readonly reason?: string;
+  /** How long connections may take to close, in milliseconds, before they are cut. Default 5000. */
+  readonly timeout?: number;
+}
+
+/** How the WebSockets ended when the server was closed. */
+export interface CloseResult {
+  /** How many closed with a closing handshake, or by themselves. */
+  readonly closed: number;
+  /** How many had to be cut. */
+  readonly cut: number;
+}
+
+interface Route {
+  readonly pattern: string;
+  readonly handler: Handler;
+}
+
+const DEFAULT_CLOSE_TIMEOUT_MS = 5000;
+/** How often node:http looks for requests that take too long. */
+const CHECK_INTERVAL_MS = 1000;
+
+/**
+ * A server for WebSockets and plain HTTP on one port, with the same handlers.
+ *
+ * @example
+ * const server = new Server();
+ * server.route('/websocket', async (ctx) => {
+ *   await ctx.sendResponseBody(ctx.getRequestBody());
+ * });
+ * await server.run();
+ */
+export class Server implements SessionHost {
+  #options: ResolvedOptions;
+  readonly #routes = new RouteMatcher<Route>();
+  readonly #inner = new Map<string, boolean>();
+  readonly #requestMiddleware: Handler[] = [];
+  readonly #responseMiddleware: Handler[] = [];
+  readonly #upgradeMiddleware: Handler[] = [];
+  readonly #connectedHooks: Handler[] = [];
+  #errorHandler: ErrorHandler = logError;
+  #http: HttpServer | undefined;
+  readonly #attached = new Map<HttpServer, (request: IncomingMessage, socket: Duplex, head: Buffer) => void>();
+  readonly #sessions = new Set<WebSocketSession>();
+  #closing = false;
+  /** The handlers of each route in order, made when first needed and again after a registration. */
+  #chains = new Map<string, SessionHandlers>();
+
+  /** @throws {TypeError} for an option that does not exist, {RangeError} for a value it cannot have */
+  constructor(options: ServerOptions = {}) {
+    this.#options = resolveOptions(options);
+  }
+
+  // --- settings ---------------------------------------------------------------------------------------------------
+
+  /** Sets the address to listen on; unless set, all addresses, IPv4 and IPv6. */
+  host(host: string): this {
+    this.#options = { ...this.#options, host };
+    return this;
+  }
+
+  /** Sets the port to listen on, 0 for any free one; unless set, 60000. @throws {RangeError} */
+  port(port: number): this {
+    checkOption('port', port);
+    this.#options = { ...this.#options, port };
+    return this;
+  }
+
+  /** Sends small packets at once (TCP_NODELAY); so it is unless disabled. */
+  enableNodelay(): this {
+    this.#options = { ...this.#options, nodelay: true };
+    return this;
+  }
+
+  disableNodelay(): this {
+    this.#options = { ...this.#options, nodelay: false };
+    return this;
+  }
+
+  /**
+   * Registers the handler of a path: static (`/chat`) or with parameters (`/chat/:room`).
+   *
+   * @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE
+   */
+  route(pattern: string, handler: Handler): this {
+    this.#routes.add(pattern, { pattern, handler });
+    return this;
+  }
+
+  /** Registers a handler that runs before the route, in order of registration: for each HTTP request and each message. */
+  requestMiddleware(handler: Handler): this {
+    this.#requestMiddleware.push(handler);
+    this.#chains.clear();
+    return this;
+  }
+
+  /** Registers a handler that runs after the route, in order of registration. */
+  responseMiddleware(handler: Handler): this {
+    this.#responseMiddleware.push(handler);
+    this.#chains.clear();
+    return this;
+  }
+
+  /**
+   * Registers a handler that runs for each valid upgrade request before it is answered. It refuses by setting a status
+   * (and a body, and headers), by `sendResponse`, or by `aborted`, which alone is a 403. Headers it sets without
+   * refusing are sent with the 101; attributes it sets are the WebSocket's.
+   */
+  upgradeMiddleware(handler: Handler): this {
+    this.#upgradeMiddleware.push(handler);
+    return this;
+  }
+
+  /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
+  onWebsocketConnected(handler: Handler): this {
+    this.#connectedHooks.push(handler);
+    this.#chains.clear();
+    return this;
+  }
+
+  /**
+   * Has the handlers of a route run as soon as the handshake is done, instead of with the first message. They own the
+   * stream and read it with `Request.websocketRequestFromStream`; when they return, it is closed with 1000.
+   *
+   * @param pattern - as it was, or will be, given to `route`
+   */
+  enableInnerWebsocketHandle(pattern: string): this {
+    this.#inner.set(pattern, true);
+    this.#chains.clear();
+    return this;
+  }
+
+  disableInnerWebsocketHandle(pattern: string): this {
+    this.#inner.delete(pattern);
+    this.#chains.clear();
+    return this;
+  }
+
+  /** Sets who is told of errors that handlers throw; unless set, they are printed. */
+  errorHandle(handler: ErrorHandler): this {
+    this.#errorHandler = handler;
+    return this;
+  }
+
+  // --- lifecycle --------------------------------------------------------------------------------------------------
+
+  /**
+   * Listens. Resolves once the port is open.
+   *
+   * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running), WS_ERR_UNKNOWN_ROUTE
+   * (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
+   */
+  async run(): Promise<void> {
+    if (this.#http !== undefined) {
+      throw new InvalidStateError('WS_ERR_SERVER_STATE', 'the server is running already: call run() once');
+    }
+    this.#checkInnerRoutes();
+    const { host, port, nodelay, maxHeaderBytes, handshakeTimeoutMs } = this.#options;
+    const http = createServer({
+      noDelay: nodelay,
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: handshakeTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
+    });
+    http.on('request', (request, response) => void this.#handleRequest(request, response));
+    http.on('upgrade', (request, socket, head) => this.handleUpgrade(request, socket, head));
+    this.#http = http;
+    this.#closing = false;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        http.once('error', reject);
+        http.listen({ port, host }, resolve);
+      });
+    } catch (error) {
+      this.#http = undefined;
+      throw explainListenError(error, port);
+    }
+  }
+
+  /** The address and port it listens on, `undefined` when it does not. */
+  address(): AddressInfo | undefined {
+    const address = this.#http?.address();
+    return typeof address === 'object' && address !== null ? address : undefined;
+  }
+
+  /**
+   * Stops: accepts nothing more, closes the WebSockets, waits for them and for running requests, and cuts what is left
+   * after `timeout`. Servers it was attached to go on.
+   *
+   * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
+   */
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    const { code = CloseCode.GoingAway, reason = '', timeout = DEFAULT_CLOSE_TIMEOUT_MS } = options;
+    encodeClosePayload(code, reason);
+    this.#closing = true;
+    for (const [server, listener] of this.#attached) server.off('upgrade', listener);
+    this.#attached.clear();
+
+    const http = this.#http;
+    const httpClosed = new Promise<void>((resolve) => {
+      if (http === undefined) resolve();
+      else http.close(() => resolve());
+    });
+    http?.closeIdleConnections();
+    const total = this.#sessions.size;
+    for (const session of this.#sessions) session.shutDown(code, reason);
+
+    let cut = 0;
+    const timer = setTimeout(() => {
+      cut = this.#sessions.size;
+      for (const session of this.#sessions) session.destroy();
+      http?.closeAllConnections();
+    }, timeout);
+    await Promise.all([httpClosed, this.#allSessionsClosed()]);
+    clearTimeout(timer);
+    this.#http = undefined;
+    return { closed: total - cut, cut };
+  }
+
+  /**
+   * Serves the WebSockets of an existing `http` or `https` server; its plain requests stay its own. When that server has
+   * other 'upgrade' listeners, paths without a route are left to them.
+   */
+  attach(server: HttpServer): this {
+    this.#checkInnerRoutes();
+    if (this.#attached.has(server)) {
+      throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
+    }
+    const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const path = new RequestHead(request).path;
+      if (server.listenerCount('upgrade') > 1 && this.#routes.match(path) === undefined) return;
+      this.handleUpgrade(request, socket, head);
+    };
+    this.#attached.set(server, listener);
+    server.on('upgrade', listener);
+    this.#closing = false;
+    return this;
+  }
+
+  /**
+   * Answers an upgrade request: for the 'upgrade' event of `node:http`, or a framework's. Never throws for what the
+   * client sent.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', ignoreError);
+    const exchange = new UpgradeExchange(new RequestHead(request), socket);
+    let upgrade: UpgradeRequest;
+    try {
+      if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
+      upgrade = checkUpgrade(request, this.#options.origins);
+    } catch (error) {
+      this.#refuse(exchange, error);
+      return;
+    }
+    const { nodelay, handshakeTimeoutMs } = this.#options;
+    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(nodelay);
+    const timer = setTimeout(() => exchange.refuseWith(408, 'the upgrade took too long'), handshakeTimeoutMs);
+    void this.#upgrade(exchange, upgrade, socket, head).finally(() => clearTimeout(timer));
+  }
+
+  // --- told by sessions -------------------------------------------------------------------------------------------
+
+  /** @internal */
+  async reportError(error: unknown, ctx: Context): Promise<void> {
+    try {
+      await this.#errorHandler(error, ctx);
+    } catch (second) {
+      logError(second);
+    }
+  }
+
+  /** @internal */
+  onSessionClosed(session: WebSocketSession): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.#resolveAllClosed?.();
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------
+
+  #resolveAllClosed: (() => void) | undefined;
+
+  async #allSessionsClosed(): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#resolveAllClosed = resolve;
+    });
+  }
+
+  /** Runs the middleware of an upgrade, and opens the WebSocket or refuses it. */
+  async #upgrade(exchange: UpgradeExchange, upgrade: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
+    const match = this.#routes.match(exchange.head.path);
+    if (match !== undefined) exchange.head.params = match.params;
+    const response = new Response();
+    const ctx = new Context(exchange, '', response);
+    try {
+      const pending = runHandlers(this.#upgradeMiddleware, ctx);
+      if (pending !== undefined) await pending;
+      if (exchange.isOver) return;
+      if (ctx.getAborted() || ctx.getClosed() || response.isSet) {
+        exchange.refuse(response);
+        return;
+      }
+      if (match === undefined) throw new HandshakeError(404, 'no route has this path');
+      if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
+      this.#open(exchange, upgrade, this.#handlersOf(match.value), response, socket, head);
+    } catch (error) {
+      this.#refuse(exchange, error);
+      if (!(error instanceof HandshakeError)) await this.reportError(error, ctx);
+    }
+  }
+
+  #open(
+    exchange: UpgradeExchange,
+    upgrade: UpgradeRequest,
+    handlers: SessionHandlers,
+    response: Response,
+    socket: Duplex,
+    head: Buffer,
+  ): void {
+    const subprotocol =
+      response.getHeader('sec-websocket-protocol') ??
+      chooseSubprotocol(this.#options.subprotocols, upgrade.subprotocols) ??
+      '';
+    if (subprotocol !== '' && !upgrade.subprotocols.includes(subprotocol)) {
+      throw new InvalidStateError('WS_ERR_INVALID_SUBPROTOCOL');
+    }
+    const headers: HeaderLine[] = subprotocol === '' ? [] : [['Sec-WebSocket-Protocol', subprotocol]];
+    for (const line of response.getHeaders()) {
+      if (!OWN_HEADERS.has(line[0].toLowerCase())) headers.push(line);
+    }
+    socket.write(formatAccept(upgrade.key, headers), 'latin1');
+    const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, subprotocol);
+    session.attributes = exchange.attributes;
+    this.#sessions.add(session);
+    session.start(head);
+  }
+
+  #refuse(exchange: UpgradeExchange, error: unknown): void {
+    const known = error instanceof HandshakeError;
+    exchange.refuseWith(known ? error.httpStatus : 500, known ? error.message : '');
+  }
+
+  async #handleRequest(request: IncomingMessage, serverResponse: ServerResponse): Promise<void> {
+    const exchange = new HttpExchange(request, serverResponse);
+    const match = this.#routes.match(exchange.head.path);
+    if (match !== undefined) exchange.head.params = match.params;
+    const response = new Response();
+    let ctx = new Context(exchange, Buffer.alloc(0), response);
+    try {
+      ctx = new Context(exchange, await exchange.readBody(this.#options.maxRequestBodyBytes), response);
+      await runHandlers(this.#handlersOf(match?.value).message, ctx);
+      if (match === undefined && !response.isSet && !exchange.isStarted) {
+        response.setStatusCode(404).setBody('no route has this path');
+      }
+      if (ctx.getClosed()) await exchange.close(response);
+      else exchange.finish(response);
+    } catch (error) {
+      if (error instanceof ConnectionClosedError && !exchange.isOpen) return;
+      if (error instanceof LimitError) response.setBody(error.message);
+      else await this.reportError(error, ctx);
+      exchange.abandon(error instanceof LimitError ? 413 : 500, response);
+    }
+  }
+
+  /** The handlers of a route, or of a path that has none, in the order they run. */
+  #handlersOf(route: Route | undefined): SessionHandlers {
+    const key = route?.pattern ?? '';
+    let handlers = this.#chains.get(key);
+    if (handlers === undefined) {
+      const own = route === undefined ? [] : [route.handler];
+      handlers = {
+        connected: [...this.#connectedHooks],
+        message: [...this.#requestMiddleware, ...own, ...this.#responseMiddleware],
+        ownsStream: this.#inner.has(key),
+      };
+      this.#chains.set(key, handlers);
+    }
+    return handlers;
+  }
+
+  #checkInnerRoutes(): void {
+    for (const pattern of this.#inner.keys()) {
+      if (this.#routes.patterns.includes(pattern)) continue;
+      throw new InvalidStateError(
+        'WS_ERR_UNKNOWN_ROUTE',
+        `enableInnerWebsocketHandle("${pattern}") fits no route: register it with server.route("${pattern}", handler)`,
+      );
+    }
+  }
+}
+
+/** Header lines of the 101 that the handshake writes itself. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  'upgrade',
+  'connection',
+  'sec-websocket-accept',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  'content-length',
+  'transfer-encoding',
+]);
+
+function logError(error: unknown): void {
+  console.error(error);
+}
+
+function explainListenError(error: unknown, port: number): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
+  return new InvalidStateError(
+    'WS_ERR_PORT_IN_USE',
+    `another program listens on port ${port}: choose another with server.port(number), or 0 for any free one`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,72 @@
+import type { Duplex } from 'node:stream';
+import { InvalidStateError } from '../errors.ts';
+import { formatRefusal, type HeaderLine } from '../handshake/response.ts';
+import { type Exchange, rejected } from './exchange.ts';
+import type { RequestHead } from './request-head.ts';
+import type { Response } from './response.ts';
+
+/** What is sent by a middleware that refuses an upgrade and sets no status. */
+const REFUSED = 403;
+
+/** An upgrade request that is not answered yet: what the context of an upgrade middleware speaks through. */
+export class UpgradeExchange implements Exchange {
+  readonly head: RequestHead;
+  readonly isWebSocket = false;
+  readonly stream = undefined;
+  attributes: Map<string, unknown> | undefined;
+  readonly #socket: Duplex;
+  #answered = false;
+
+  constructor(head: RequestHead, socket: Duplex) {
+    this.head = head;
+    this.#socket = socket;
+  }
+
+  /** Whether the request was answered, or its client went away. */
+  get isOver(): boolean {
+    return this.#answered || this.#socket.destroyed || !this.#socket.writable;
+  }
+
+  /** Refuses the upgrade with what was set. */
+  refuse(response: Response, fallbackStatus: number = REFUSED): void {
+    const statusCode = response.hasStatus ? response.getStatusCode() : fallbackStatus;
+    this.refuseWith(statusCode, response.getBody(), response.getHeaders());
+  }
+
+  refuseWith(statusCode: number, body: string | Uint8Array, headers: readonly HeaderLine[] = []): void {
+    if (this.isOver) return;
+    this.#answered = true;
+    this.#socket.end(formatRefusal(statusCode, body, headers));
+    // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
+    this.#socket.resume();
+    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  async sendResponse(response: Response): Promise<void> {
+    if (this.#answered) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');
+    this.refuse(response);
+  }
+
+  async send(response: Response): Promise<void> {
+    if (response.isSet) this.refuse(response);
+  }
+
+  sendBody(): Promise<void> {
+    return rejected(
+      new InvalidStateError(
+        'WS_ERR_SERVER_STATE',
+        'the WebSocket is not open yet: send in onWebsocketConnected, or refuse it with sendResponse',
+      ),
+    );
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(response: Response | undefined): Promise<void> {
+    if (response === undefined) this.refuseWith(REFUSED, '');
+    else this.refuse(response);
+  }
+}
+
+const LINGER_MS = 2000;

@@ -1,0 +1,83 @@
+import type { Receive, ReceiveOptions } from '../channel/receive.ts';
+import type { Connection } from '../net/connection.ts';
+import type { CloseInfo, ProtocolState } from '../protocol/events.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** A WebSocket as handlers see it: what `ctx.getStream()` returns. */
+export class WebSocketStream {
+  readonly #connection: Connection;
+  readonly #head: RequestHead;
+
+  /** @internal */
+  constructor(connection: Connection, head: RequestHead) {
+    this.#connection = connection;
+    this.#head = head;
+  }
+
+  /** `'open'`, `'closing'` once either side sent a Close frame, `'closed'`. */
+  get state(): ProtocolState {
+    return this.#connection.state;
+  }
+
+  /** The subprotocol that was agreed on, empty for none. */
+  get subprotocol(): string {
+    return this.#connection.subprotocol;
+  }
+
+  /** Bytes that were sent and have not left this process. */
+  get bufferedBytes(): number {
+    return this.#connection.bufferedBytes;
+  }
+
+  /** Bytes that were received and that no handler has taken. */
+  get receivedBytes(): number {
+    return this.#connection.receivedBytes;
+  }
+
+  /** Resolves when the connection is over, with the close code and reason of the peer. Never rejects. */
+  get closed(): Promise<CloseInfo> {
+    return this.#connection.closed;
+  }
+
+  /**
+   * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more must not change until they have left.
+   * Resolves at once, or, above the high-water mark, when the peer has caught up.
+   */
+  send(data: string | Uint8Array): Promise<void> {
+    return this.#connection.send(data);
+  }
+
+  /**
+   * Sends a Ping of at most 125 bytes. RFC 6455 §5.5.2
+   *
+   * @throws {RangeError} for a longer payload
+   * @throws {ConnectionClosedError} once the connection is closing
+   */
+  ping(payload?: Uint8Array): void {
+    this.#connection.ping(payload);
+  }
+
+  /** Writes at once what was sent; resolves when it has left this process. */
+  flush(): Promise<void> {
+    return this.#connection.flush();
+  }
+
+  /**
+   * Starts the closing handshake. RFC 6455 §7.1.2
+   *
+   * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
+   */
+  close(code?: number, reason?: string): void {
+    this.#connection.close(code, reason);
+  }
+
+  /** Cuts the connection without a closing handshake. */
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  /** @internal */
+  receive<T>(options: ReceiveOptions | undefined, map: (data: string | Buffer, head: RequestHead) => T): Receive<T> {
+    return this.#connection.receive(options, (data) => map(data, this.#head));
+  }
+}
