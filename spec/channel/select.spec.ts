@@ -148,6 +148,16 @@ describe('select', () => {
     assert.equal(await awaited, 1);
   });
 
+  it('leaves a loser that has settled before as it is', async () => {
+    const queue = new ReceiveQueue<number>();
+    queue.push(1);
+    queue.push(2);
+    const [first, second] = [queue.receive(), queue.receive()];
+    await Promise.all([first, second]);
+    assert.equal((await select({ first, second }, { biased: true })).key, 'first');
+    assert.equal(await second, 2);
+  });
+
   it('is won by a receive that is awaited elsewhere too', async () => {
     const queue = new ReceiveQueue<number>();
     const receive = queue.receive();
