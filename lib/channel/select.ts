@@ -12,7 +12,7 @@ export interface SelectOptions {
 
 /** What `select` resolves with: the key of the first that was ready, and its value. Compare `key` to narrow `value`. */
 export type Selected<T extends object> = {
-  [K in keyof T]: { readonly key: K; readonly value: Awaited<T[K]> };
+  [K in keyof T]: { readonly key: K extends number ? `${K}` : K; readonly value: Awaited<T[K]> };
 }[keyof T];
 
 /**

@@ -133,6 +133,18 @@ describe('ReceiveQueue onTake', () => {
     assert.deepEqual(order, [1, 2, 3]);
   });
 
+  it('may refill the queue for thousands that wait, without going deeper for each', async () => {
+    const waiting = 5000;
+    let next = 1;
+    const queue = new ReceiveQueue<number>(() => next < waiting && queue.push(next++));
+    const all = Array.from({ length: waiting }, () => queue.receive().then());
+    queue.push(0);
+    assert.deepEqual(
+      await Promise.all(all),
+      all.map((_, i) => i),
+    );
+  });
+
   it('may take, while the receives that wait are being served', async () => {
     const taken: (number | undefined)[] = [];
     const queue = new ReceiveQueue<number>(() => {
