@@ -18,14 +18,15 @@ export class FrameEncoder {
   readonly #masked: boolean;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
-  /** The region of the block that is being written to. */
+  /** The region that is being written to. */
   #block: WriteBlock | undefined;
   #start = 0;
   #end = 0;
-  /** Regions that were begun since the last `take`. */
-  #regions = 0;
-  /** The block of the chunks that were taken last, if nobody but this encoder can say when it is free. */
-  #taken: WriteBlock | undefined;
+  /** The blocks of the regions before it: of none, usually. */
+  #older: WriteBlock[] | undefined;
+  /** The same of the bytes that were taken last, until they are released. */
+  #takenBlock: WriteBlock | undefined;
+  #takenOlder: WriteBlock[] | undefined;
 
   constructor(masked: boolean) {
     this.#masked = masked;
@@ -94,22 +95,24 @@ export class FrameEncoder {
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
-    // Only the usual case of one region is worth its bookkeeping; a block with more is simply not used again.
-    this.#taken = this.#regions === 1 ? this.#block : undefined;
+    this.#takenBlock = this.#block;
+    this.#takenOlder = this.#older;
     this.#block = undefined;
-    this.#regions = 0;
+    this.#older = undefined;
     return chunks;
   }
 
   /** Says that nobody will read the chunks of the last `take` again, so that their memory may be used for others. */
   released(): void {
-    this.#taken?.release();
-    this.#taken = undefined;
+    this.#takenBlock?.release();
+    if (this.#takenOlder !== undefined) for (const block of this.#takenOlder) block.release();
+    this.retained();
   }
 
   /** Says that the chunks of the last `take` are still being read, and that nobody will say when they are not. */
   retained(): void {
-    this.#taken = undefined;
+    this.#takenBlock = undefined;
+    this.#takenOlder = undefined;
   }
 
   /** Adds a frame whose payload stays where it is; when it is to be masked it is this encoder's own. */
@@ -126,8 +129,11 @@ export class FrameEncoder {
     const block = reserveBlock(size);
     if (block !== this.#block || block.offset !== this.#end) {
       this.#closeRegion();
+      if (this.#block !== undefined) {
+        this.#older ??= [];
+        this.#older.push(this.#block);
+      }
       block.begin();
-      this.#regions++;
       this.#block = block;
       this.#start = block.offset;
       this.#end = block.offset;

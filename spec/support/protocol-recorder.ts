@@ -124,8 +124,16 @@ export function closePayload(code: number, reason: string | Buffer = ''): Buffer
 }
 
 /** Asserts what was sent in all: opcode and payload of each frame, none of them fragmented. */
-export function assertSent(recorder: ProtocolRecorder, frames: readonly [opcode: number, payload: Buffer | string][]): void {
-  const expected = frames.map(([opcode, payload]) => ({ fin: true, rsv1: false, opcode, payload: Buffer.from(payload) }));
+export function assertSent(
+  recorder: ProtocolRecorder,
+  frames: readonly [opcode: number, payload: Buffer | string][],
+): void {
+  const expected = frames.map(([opcode, payload]) => ({
+    fin: true,
+    rsv1: false,
+    opcode,
+    payload: Buffer.from(payload),
+  }));
   assert.deepEqual(recorder.sent(), expected);
 }
 

@@ -120,10 +120,12 @@ export function referenceEncode({ fin, rsv1, opcode, payload, maskKey }: WireFra
   return Buffer.concat([Buffer.from([first]), length, maskKey, referenceMask(payload, maskKey)]);
 }
 
+const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** The text, or `undefined` when the bytes are not UTF-8. A byte order mark is a character like any other. */
 export function referenceDecodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return textDecoder.decode(bytes);
   } catch {
     return undefined;
   }

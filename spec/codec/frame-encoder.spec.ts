@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FrameEncoder } from '../../lib/codec/frame-encoder.ts';
+import { BOUNDARY_LENGTHS, bytesOf } from '../support/arbitraries.ts';
+import { hex } from '../support/hex.ts';
+import { type Frame, referenceEncode, referenceParse } from '../support/reference-codec.ts';
+
+const REFERENCE_BYTES = 16 * 1024;
+/** Lengths at which the encoder takes another way. */
+const LENGTHS = [...BOUNDARY_LENGTHS, 16_383, 16_384, 16_385, 21_839, 21_840, 21_841, 21_845, 130_000];
+
+function parse(chunks: Uint8Array[], masked: boolean): Frame[] {
+  const rules = { expectMask: masked, allowRsv1: true, maxFrameBytes: Number.POSITIVE_INFINITY };
+  const { frames, error, partial } = referenceParse(Buffer.concat(chunks), rules);
+  assert.deepEqual([error, partial], [undefined, undefined]);
+  return frames;
+}
+
+/** Encodes with the call, and returns the one frame; the bytes that are counted must be those that come out. */
+function encodeOne(masked: boolean, add: (encoder: FrameEncoder) => void): Frame {
+  const encoder = new FrameEncoder(masked);
+  add(encoder);
+  const counted = encoder.bufferedBytes;
+  const chunks = encoder.take();
+  assert.equal(Buffer.concat(chunks).length, counted);
+  assert.equal(encoder.bufferedBytes, 0);
+  const frames = parse(chunks, masked);
+  encoder.released();
+  assert.equal(frames.length, 1);
+  return frames[0]!;
+}
+
+describe('FrameEncoder.addFrame', () => {
+  it('writes the examples of §5.7', () => {
+    const encoder = new FrameEncoder(false);
+    encoder.addFrame(0x01, Buffer.from('Hel'));
+    encoder.addFrame(0x80, Buffer.from('lo'));
+    encoder.addFrame(0x89, Buffer.from('Hello'));
+    const chunks = encoder.take();
+    assert.deepEqual(chunks, [hex('0103 48656c  8002 6c6f  8905 48656c6c6f')]);
+    encoder.released();
+  });
+
+  it('writes payloads of all boundary lengths', () => {
+    for (const masked of [false, true]) {
+      for (const length of LENGTHS) {
+        const payload = bytesOf(length, length);
+        const frame = encodeOne(masked, (encoder) => encoder.addFrame(0x82, payload));
+        assert.deepEqual(frame, { fin: true, rsv1: false, opcode: 2, payload });
+        assert.ok(payload.equals(bytesOf(length, length)), 'the payload is left as it is');
+      }
+    }
+  });
+
+  it('writes what the reference writes', () => {
+    for (const length of LENGTHS) {
+      const frame = { fin: false, rsv1: true, opcode: 1, payload: bytesOf(length, 1) };
+      const encoder = new FrameEncoder(false);
+      encoder.addFrame(0x41, frame.payload);
+      assert.ok(Buffer.concat(encoder.take()).equals(referenceEncode(frame)), `${length}`);
+      encoder.released();
+    }
+  });
+
+  it('copies a small payload, and keeps a large one by reference', () => {
+    for (const [length, copied] of [
+      [REFERENCE_BYTES - 1, true],
+      [REFERENCE_BYTES, false],
+    ] as const) {
+      const payload = bytesOf(length, 2);
+      const encoder = new FrameEncoder(false);
+      encoder.addFrame(0x82, payload);
+      const chunks = encoder.take();
+      assert.equal(
+        chunks.some((chunk) => chunk.buffer === payload.buffer),
+        !copied,
+      );
+      payload.fill(0);
+      assert.equal(
+        parse(chunks, false)[0]!.payload.every((byte) => byte === 0),
+        !copied,
+      );
+    }
+  });
+
+  it('takes any Uint8Array, and of a view only what it shows', () => {
+    for (const length of [3, REFERENCE_BYTES]) {
+      const memory = new Uint8Array(length + 10).fill(7);
+      const payload = memory.subarray(5, 5 + length);
+      payload.fill(1);
+      for (const masked of [false, true]) {
+        const frame = encodeOne(masked, (encoder) => encoder.addFrame(0x82, payload));
+        assert.deepEqual(frame.payload, Buffer.alloc(length, 1));
+      }
+    }
+  });
+
+  it('masks each frame with a key of its own, §5.3', () => {
+    const encoder = new FrameEncoder(true);
+    for (let i = 0; i < 100; i++) encoder.addFrame(0x82, Buffer.alloc(4));
+    const bytes = Buffer.concat(encoder.take());
+    const keys = new Set<string>();
+    for (let at = 0; at < bytes.length; at += 10) {
+      const key = bytes.toString('hex', at + 2, at + 6);
+      assert.equal(bytes.toString('hex', at + 6, at + 10), key, 'zeros masked are the key');
+      keys.add(key);
+    }
+    assert.ok(keys.size >= 99);
+  });
+
+  it('puts small frames side by side into one chunk', () => {
+    const encoder = new FrameEncoder(false);
+    for (let i = 0; i < 50; i++) encoder.addFrame(0x82, bytesOf(20, i));
+    const chunks = encoder.take();
+    assert.equal(chunks.length, 1);
+    assert.equal(chunks[0]!.length, 50 * 22);
+  });
+});
+
+describe('FrameEncoder.addTextFrame', () => {
+  it('writes ASCII and other text of all boundary lengths', () => {
+    for (const masked of [false, true]) {
+      for (const length of LENGTHS) {
+        for (const character of ['a', 'é', '€', '😀']) {
+          // Close to the boundary in characters, and in bytes, where the header's length is another.
+          for (const count of [length, Math.floor(length / Buffer.byteLength(character))]) {
+            const text = character.repeat(count);
+            const frame = encodeOne(masked, (encoder) => encoder.addTextFrame(0x81, text));
+            assert.equal(frame.opcode, 1);
+            assert.ok(frame.payload.equals(Buffer.from(text)), `${count} times ${character}`);
+          }
+        }
+      }
+    }
+  });
+
+  it('moves the text up where its bytes need a longer header than its characters', () => {
+    for (const [ascii, wide] of [
+      [124, 1],
+      [123, 2],
+      [125, 1],
+      [0, 63],
+      [0, 125],
+      [0, 42],
+      [1, 124],
+    ] as const) {
+      const text = 'a'.repeat(ascii) + '€'.repeat(wide);
+      for (const masked of [false, true]) {
+        assert.equal(encodeOne(masked, (encoder) => encoder.addTextFrame(0x81, text)).payload.toString(), text);
+      }
+    }
+    const encoder = new FrameEncoder(false);
+    encoder.addTextFrame(0x81, 'a');
+    encoder.addTextFrame(0x81, 'é'.repeat(100));
+    encoder.addTextFrame(0x81, 'b');
+    assert.deepEqual(
+      parse(encoder.take(), false).map(({ payload }) => payload.toString()),
+      ['a', 'é'.repeat(100), 'b'],
+    );
+  });
+
+  it('writes a lone surrogate as U+FFFD', () => {
+    for (const text of ['\ud800', 'a\udfffb', `${'\ud800'.repeat(30_000)}`, '\udc00\ud800']) {
+      const { payload } = encodeOne(false, (encoder) => encoder.addTextFrame(0x81, text));
+      assert.equal(payload.toString(), text.replace(/[\ud800-\udfff]/g, '\ufffd'));
+    }
+  });
+
+  it('copies no large text: it goes out in a chunk of its own', () => {
+    const encoder = new FrameEncoder(false);
+    encoder.addTextFrame(0x81, 'a'.repeat(100_000));
+    assert.deepEqual(
+      encoder.take().map(({ length }) => length),
+      [10, 100_000],
+    );
+  });
+});
+
+describe('FrameEncoder.addEncoded', () => {
+  it('keeps the order among frames of all kinds', () => {
+    const encoder = new FrameEncoder(false);
+    const encoded = referenceEncode({ fin: true, rsv1: false, opcode: 2, payload: Buffer.from('encoded') });
+    encoder.addFrame(0x82, Buffer.from('1'));
+    encoder.addEncoded(encoded);
+    encoder.addTextFrame(0x81, '2');
+    encoder.addFrame(0x82, bytesOf(REFERENCE_BYTES, 3));
+    encoder.addFrame(0x82, Buffer.from('4'));
+    encoder.addEncoded(encoded);
+    encoder.addEncoded(encoded);
+    const chunks = encoder.take();
+    assert.equal(chunks[1], encoded, 'by reference');
+    assert.deepEqual(
+      parse(chunks, false).map(({ payload }) => (payload.length > 10 ? payload.length : payload.toString())),
+      ['1', 'encoded', '2', REFERENCE_BYTES, '4', 'encoded', 'encoded'],
+    );
+    assert.deepEqual(encoder.take(), []);
+  });
+});
+
+describe('FrameEncoder and the memory it writes to', () => {
+  const memoryOf = (encoder: FrameEncoder): ArrayBufferLike => {
+    encoder.addFrame(0x82, Buffer.from('x'));
+    const { buffer } = encoder.take()[0]!;
+    encoder.released();
+    return buffer;
+  };
+
+  /** Counts the blocks that `rounds` of writing and releasing take from a fresh encoder. */
+  const countBlocks = (rounds: number, add: (round: number) => Uint8Array[]): number => {
+    const blocks = new Set<ArrayBufferLike>();
+    for (let i = 0; i < rounds; i++) for (const chunk of add(i)) blocks.add(chunk.buffer);
+    return blocks.size;
+  };
+  // The first block may hold bytes of an example before, and then is left when it is full.
+  const FEW_BLOCKS = 3;
+
+  it('writes again to memory whose bytes have left', () => {
+    const encoder = new FrameEncoder(false);
+    const blocks = countBlocks(2000, (round) => {
+      // 15 KB a round: every fourth or so does not fit into what is left of a block.
+      for (let i = 0; i < 15; i++) encoder.addFrame(0x82, bytesOf(1000, round));
+      const chunks = encoder.take();
+      encoder.released();
+      return chunks;
+    });
+    assert.ok(blocks <= FEW_BLOCKS, `${blocks} blocks for 30 MB, one after the other`);
+  });
+
+  it('writes again to memory that several encoders have shared', () => {
+    const encoders = [new FrameEncoder(false), new FrameEncoder(true), new FrameEncoder(false)];
+    const blocks = countBlocks(2000, (round) => {
+      for (let i = 0; i < 5; i++) for (const encoder of encoders) encoder.addFrame(0x82, bytesOf(1000, round));
+      const chunks = encoders.flatMap((encoder) => encoder.take());
+      for (const encoder of encoders) encoder.released();
+      return chunks;
+    });
+    assert.ok(blocks <= FEW_BLOCKS, `${blocks} blocks for 30 MB, one after the other`);
+  });
+
+  it('writes again to memory that the headers of large frames were sent from', () => {
+    const encoder = new FrameEncoder(false);
+    const payload = bytesOf(REFERENCE_BYTES, 1);
+    const blocks = countBlocks(10_000, () => {
+      for (let i = 0; i < 2; i++) encoder.addFrame(0x82, payload);
+      const chunks = encoder.take();
+      encoder.released();
+      return chunks.filter((chunk) => chunk.buffer !== payload.buffer);
+    });
+    assert.ok(blocks <= FEW_BLOCKS, `${blocks} blocks`);
+  });
+
+  it('serves all encoders from one block', () => {
+    assert.equal(memoryOf(new FrameEncoder(false)), memoryOf(new FrameEncoder(true)));
+  });
+
+  it('never writes to memory that is retained', () => {
+    const encoder = new FrameEncoder(false);
+    const taken: { chunks: Uint8Array[]; copy: Buffer }[] = [];
+    for (let i = 0; i < 300; i++) {
+      encoder.addFrame(0x82, bytesOf(i * 7, i));
+      const chunks = encoder.take();
+      taken.push({ chunks, copy: Buffer.concat(chunks) });
+      if (i % 2 === 0) encoder.retained();
+    }
+    for (const { chunks, copy } of taken) assert.ok(Buffer.concat(chunks).equals(copy));
+  });
+
+  it('takes a late release for what was taken, not for what was added since', () => {
+    const encoder = new FrameEncoder(false);
+    const other = new FrameEncoder(false);
+    encoder.addFrame(0x82, Buffer.from('first'));
+    const first = encoder.take();
+    encoder.addFrame(0x82, Buffer.from('second'));
+    assert.equal(Buffer.concat(first).toString('latin1', 2), 'first');
+    encoder.released();
+    other.addFrame(0x82, Buffer.from('other!!'));
+    const second = encoder.take();
+    encoder.addFrame(0x82, Buffer.from('third'));
+    encoder.released();
+    other.addFrame(0x82, Buffer.from('other??'));
+    assert.equal(parse(second, false)[0]!.payload.toString(), 'second');
+    assert.deepEqual(
+      [...parse(other.take(), false), ...parse(encoder.take(), false)].map(({ payload }) => payload.toString()),
+      ['other!!', 'other??', 'third'],
+    );
+  });
+
+  it('takes a release twice for one', () => {
+    const encoder = new FrameEncoder(false);
+    const other = new FrameEncoder(false);
+    other.addFrame(0x82, Buffer.from('kept'));
+    const kept = other.take();
+    encoder.addFrame(0x82, Buffer.from('gone'));
+    encoder.take();
+    for (let i = 0; i < 3; i++) encoder.released();
+    encoder.addFrame(0x82, Buffer.from('next'));
+    encoder.take();
+    encoder.released();
+    encoder.addFrame(0x82, Buffer.alloc(100));
+    assert.equal(parse(kept, false)[0]!.payload.toString(), 'kept');
+  });
+
+  it('goes on behind a payload that could not be read', () => {
+    const encoder = new FrameEncoder(false);
+    const broken = { byteLength: 5 } as unknown as Uint8Array;
+    Object.defineProperty(broken, 'length', { get: () => assert.fail('unreadable') });
+    assert.throws(() => encoder.addFrame(0x82, broken), /unreadable/);
+    assert.equal(encoder.bufferedBytes, 0);
+    encoder.addFrame(0x82, Buffer.from('ok'));
+    assert.deepEqual(
+      parse(encoder.take(), false).map(({ payload }) => payload.toString()),
+      ['ok'],
+    );
+  });
+});
