@@ -9,10 +9,9 @@ const RECEIVE_BYTES = 64 * 1024;
 /** Room for bytes that lie elsewhere, behind the receive buffer: copied in, masked and copied out. */
 const SCRATCH_BYTES = 64 * 1024;
 const PAGE_BYTES = 64 * 1024;
-/** Below this length the loop in JavaScript is faster. */
-const MIN_BYTES = 24;
-/** Below this length the loop in JavaScript is faster than copying in, masking and copying out. */
-const MIN_COPIED_BYTES = 192;
+/** Below this length the loop in JavaScript is faster: in the receive buffer, and elsewhere. */
+const MIN_BYTES = 16;
+const MIN_COPIED_BYTES = 256;
 
 /**
  * The module, made from this text. The key is repeated in all four lanes of `$v`; every step is a multiple of four bytes
@@ -29,6 +28,13 @@ const MODULE =
   '/VH9CwQAIAAgAP0ABBAgA/1R/QsEECAAIAD9AAQgIAP9Uf0LBCAgACAA/QAEMCAD/VH9CwQwIABBwABqIQAMAAsLAkADQCABIABrQQRJDQEgACAA' +
   'KAIAIAJzNgIAIABBBGohAAwACwsCQANAIAAgAU8NASAAIAAtAAAgAnM6AAAgAkEIdiECIABBAWohAAwACwsL';
 
+/** What is used of WebAssembly; it is declared for browsers only. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> };
+};
+
 type MaskFunction = (start: number, end: number, key: number) => void;
 
 interface SimdMask {
@@ -40,32 +46,33 @@ interface SimdMask {
 const simd = loadSimd();
 
 /**
- * The buffer that sockets of this thread are read into, one after the other; it lies where `maskReceived` is fast. What is
- * in it must be used or copied before the next read.
+ * The buffer that sockets of this thread are read into, one after the other; it lies at the start of the WebAssembly
+ * memory, so that its offsets are addresses there. What is in it must be used or copied before the next read.
  */
 export const receiveBuffer: Buffer = simd?.receive ?? Buffer.alloc(RECEIVE_BYTES);
 
-/** Masks or unmasks `receiveBuffer[start, end)` in place, if that pays; the caller does it otherwise. */
-export function maskReceived(start: number, end: number, key: number): boolean {
+/**
+ * Masks or unmasks `bytes[start, end)` in place, where that is faster than a loop in JavaScript.
+ *
+ * @returns false when it did nothing, and the caller is to do it
+ */
+export function applyMaskSimd(bytes: Uint8Array, start: number, end: number, key: number): boolean {
   if (simd === undefined || end - start < MIN_BYTES) return false;
-  simd.mask(start, end, key);
+  if (bytes === receiveBuffer) simd.mask(start, end, key);
+  else if (end - start < MIN_COPIED_BYTES) return false;
+  else maskCopied(simd, bytes, start, end, key);
   return true;
 }
 
-/** Masks or unmasks `bytes[start, end)`, which lie anywhere, in place, if that pays; the caller does it otherwise. */
-export function maskCopied(bytes: Uint8Array, start: number, end: number, key: number): boolean {
-  if (simd === undefined || end - start < MIN_COPIED_BYTES) return false;
-  const { mask, scratch } = simd;
-  const base = scratch.byteOffset;
+/** Copies bytes in, masks them and copies them out, a scratch at a time. */
+function maskCopied({ mask, scratch }: SimdMask, bytes: Uint8Array, start: number, end: number, key: number): void {
   for (let from = start; from < end; from += SCRATCH_BYTES) {
     // The scratch is a multiple of four bytes long, so each part begins with the first byte of the key.
-    const to = Math.min(end, from + SCRATCH_BYTES);
-    const length = to - from;
-    scratch.set(bytes.subarray(from, to));
-    mask(base, base + length, key);
-    bytes.set(length === SCRATCH_BYTES ? scratch : scratch.subarray(0, length), from);
+    const length = Math.min(SCRATCH_BYTES, end - from);
+    scratch.set(bytes.subarray(from, from + length));
+    mask(scratch.byteOffset, scratch.byteOffset + length, key);
+    bytes.set(scratch.subarray(0, length), from);
   }
-  return true;
 }
 
 /** Makes the module, or returns `undefined` where there is no WebAssembly, or no SIMD in it. */

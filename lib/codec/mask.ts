@@ -1,3 +1,5 @@
+import { applyMaskSimd } from './mask-simd.ts';
+
 /**
  * The masking of RFC 6455 §5.3: byte `i` of a payload is XORed with byte `i % 4` of the key. Masking twice is the
  * identity. A key is held as one 32-bit integer whose lowest byte is the first on the wire.
@@ -22,12 +24,13 @@ export function rotateMaskKey(key: number, position: number): number {
   return bits === 0 ? key : (key >>> bits) | (key << (32 - bits));
 }
 
-/**
- * Masks or unmasks `bytes[start, end)` in place; the key belongs to the byte at `start`.
- *
- * Four bytes a turn: 2 to 3 times faster than `key[i & 3]` from 16 bytes up.
- */
+/** Masks or unmasks `bytes[start, end)` in place; the key belongs to the byte at `start`. */
 export function applyMask(bytes: Uint8Array, start: number, end: number, key: number): void {
+  if (!applyMaskSimd(bytes, start, end, key)) applyMaskScalar(bytes, start, end, key);
+}
+
+/** Four bytes a turn: 2 to 3 times faster than `key[i & 3]` from 16 bytes up. */
+function applyMaskScalar(bytes: Uint8Array, start: number, end: number, key: number): void {
   const key1 = key >>> 8;
   const key2 = key >>> 16;
   const key3 = key >>> 24;

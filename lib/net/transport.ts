@@ -1,6 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { receiveBuffer } from '../codec/mask-simd.ts';
+import { receiveInPlace } from './receive-in-place.ts';
 
 /** What a transport tells its connection. */
 export interface TransportEvents {
@@ -50,6 +52,8 @@ export class Transport {
     const socket = this.#socket;
     socket[kTransport] = this;
     if (socket instanceof Socket) socket.setTimeout(0);
+    if (this.#plain) receiveInPlace(socket, onRead);
+    // Also when it is read in place: for bytes that were read before, and if that should not take effect.
     socket.on('data', onData);
     socket.on('drain', onDrain);
     socket.on('end', onEnd);
@@ -118,6 +122,11 @@ export class Transport {
   }
 
   /** @internal */
+  receiveInPlace(bytesRead: number): void {
+    this.#events.onData(receiveBuffer, 0, bytesRead);
+  }
+
+  /** @internal */
   drain(): void {
     this.#events.onDrain();
   }
@@ -141,6 +150,11 @@ export function ignoreError(): void {}
 
 function onData(this: AttachedDuplex, chunk: Buffer): void {
   this[kTransport]?.receive(chunk);
+}
+
+function onRead(this: AttachedDuplex, bytesRead: number): boolean {
+  this[kTransport]?.receiveInPlace(bytesRead);
+  return true;
 }
 
 function onDrain(this: AttachedDuplex): void {
