@@ -98,6 +98,13 @@ export class BroadcastReceiver<T> extends ReceiveSource<T> {
   }
 
   /** @internal */
+  override leave(receive: Receive<unknown>): void {
+    super.leave(receive);
+    // A quiet channel must not hold on to a receiver that has given up waiting.
+    if (this.waiting <= this.available()) this.#broadcast.stopWaiting(this);
+  }
+
+  /** @internal */
   belongsTo(broadcast: Broadcast<T>): boolean {
     return this.#broadcast === broadcast;
   }

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Broadcast } from '../../lib/broadcast/broadcast.ts';
+import type { BroadcastReceiver } from '../../lib/broadcast/broadcast-receiver.ts';
 import { select } from '../../lib/channel/select.ts';
 import { ChannelClosedError, LaggedError } from '../../lib/errors.ts';
-import { collectGarbage } from '../channel/collect-garbage.ts';
+import { collectGarbage, heapBytes } from '../channel/collect-garbage.ts';
 
 describe('BroadcastReceiver.recv', () => {
   it('serves its receives in order', async () => {
@@ -147,6 +148,34 @@ describe('BroadcastReceiver.unsubscribe', () => {
     assert.deepEqual(emptied, [0]);
   });
 
+  it('happens to a forgotten receiver that gave up waiting in a quiet channel, too', async () => {
+    const channel = new Broadcast<number>();
+    forgetReceiver(channel, (receiver) => receiver.recv().withdraw());
+    for (let i = 0; i < 100 && channel.receiverCount() > 0; i++) {
+      collectGarbage();
+      await nextTurn();
+    }
+    assert.equal(channel.receiverCount(), 0);
+  });
+
+  it('leaves nothing of the receivers that come and go in a quiet channel', async () => {
+    const channel = new Broadcast<number>();
+    const comeAndGo = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const receiver = channel.subscribe();
+        const ended = receiver.recv().catch(() => {});
+        receiver.unsubscribe();
+        await ended;
+      }
+    };
+    await comeAndGo(100);
+    const before = await heapBytes();
+    await comeAndGo(10_000);
+    const grown = (await heapBytes()) - before;
+    assert.ok(grown < 500_000, `the heap grew by ${grown} bytes`);
+    assert.equal(channel.receiverCount(), 0);
+  });
+
   it('is not done again for a receiver that is collected after it', async () => {
     const channel = new Broadcast<number>();
     const stays = channel.subscribe();
@@ -215,6 +244,7 @@ describe('BroadcastReceiver as an async iterable', () => {
   });
 });
 
-function forgetReceiver(channel: Broadcast<number>): void {
-  channel.subscribe();
+function forgetReceiver(channel: Broadcast<number>, use?: (receiver: BroadcastReceiver<number>) => void): void {
+  const receiver = channel.subscribe();
+  use?.(receiver);
 }
