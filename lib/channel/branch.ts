@@ -1,4 +1,4 @@
-/** What `select` sees of each thing it waits for. @internal */
+/** What `select` sees of each thing it waits for. */
 export interface Branch {
   /** Tells whether it has settled, or would settle if its value was taken now. */
   readonly isReady: boolean;
@@ -14,7 +14,7 @@ export interface Branch {
   commit(): void;
 }
 
-/** Somebody who holds a branch and may take its value, or let it go. @internal */
+/** Somebody who holds a branch and may take its value, or let it go. */
 export interface BranchWatcher {
   /** Is told that the branch has settled, or could be now. */
   ready(branch: Branch): void;

@@ -10,7 +10,7 @@ export interface ReceiveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a receive asks of the source it waits in. @internal */
+/** What a receive asks of the source it waits in. */
 export interface ReceivePlaces {
   /** Gives the receive the last place in the line. */
   enter(receive: Receive<unknown>): void;
