@@ -3,6 +3,19 @@ import type { Context } from './context.ts';
 /** User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves. */
 export type Handler = (ctx: Context) => void | Promise<void>;
 
+/** Returns a handler as it is. @throws {TypeError} when it is no function, now and not when the first request comes */
+export function checkHandler<T>(method: string, handler: T): T {
+  if (typeof handler === 'function') return handler;
+  const type = handler === null ? 'null' : typeof handler;
+  throw new TypeError(`${method}: a handler is a function, (ctx) => { … }, and this one is of type ${type}`);
+}
+
+/** Stands for the route of a path that has none. */
+export function answerNotFound(ctx: Context): void {
+  const response = ctx.getResponse();
+  if (!response.isSet) response.setStatusCode(404).setBody('no route has this path');
+}
+
 /**
  * Runs handlers one after the other until one of them has aborted the request.
  *

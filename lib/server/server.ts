@@ -9,7 +9,7 @@ import { chooseSubprotocol } from '../handshake/subprotocol.ts';
 import { checkUpgrade, type UpgradeRequest } from '../handshake/upgrade.ts';
 import { ignoreError } from '../net/transport.ts';
 import { Context } from './context.ts';
-import { type Handler, runHandlers } from './hooks.ts';
+import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { checkOption, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
@@ -109,22 +109,23 @@ export class Server implements SessionHost {
    * Registers the handler of a path: static (`/chat`) or with parameters (`/chat/:room`).
    *
    * @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE
+   * @throws {TypeError} when the handler is no function, as in every method that takes one
    */
   route(pattern: string, handler: Handler): this {
-    this.#routes.add(pattern, { pattern, handler });
+    this.#routes.add(pattern, { pattern, handler: checkHandler(`route('${pattern}', …)`, handler) });
     return this;
   }
 
   /** Registers a handler that runs before the route, in order of registration: for each HTTP request and each message. */
   requestMiddleware(handler: Handler): this {
-    this.#requestMiddleware.push(handler);
+    this.#requestMiddleware.push(checkHandler('requestMiddleware', handler));
     this.#chains.clear();
     return this;
   }
 
   /** Registers a handler that runs after the route, in order of registration. */
   responseMiddleware(handler: Handler): this {
-    this.#responseMiddleware.push(handler);
+    this.#responseMiddleware.push(checkHandler('responseMiddleware', handler));
     this.#chains.clear();
     return this;
   }
@@ -135,13 +136,13 @@ export class Server implements SessionHost {
    * refusing are sent with the 101; attributes it sets are the WebSocket's.
    */
   upgradeMiddleware(handler: Handler): this {
-    this.#upgradeMiddleware.push(handler);
+    this.#upgradeMiddleware.push(checkHandler('upgradeMiddleware', handler));
     return this;
   }
 
   /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
   onWebsocketConnected(handler: Handler): this {
-    this.#connectedHooks.push(handler);
+    this.#connectedHooks.push(checkHandler('onWebsocketConnected', handler));
     this.#chains.clear();
     return this;
   }
@@ -166,7 +167,7 @@ export class Server implements SessionHost {
 
   /** Sets who is told of errors that handlers throw; unless set, they are printed. */
   errorHandle(handler: ErrorHandler): this {
-    this.#errorHandler = handler;
+    this.#errorHandler = checkHandler('errorHandle', handler);
     return this;
   }
 
@@ -377,9 +378,6 @@ export class Server implements SessionHost {
     try {
       ctx = new Context(exchange, await exchange.readBody(this.#options.maxRequestBodyBytes), response);
       await runHandlers(this.#handlersOf(match?.value).message, ctx);
-      if (match === undefined && !response.isSet && !exchange.isStarted) {
-        response.setStatusCode(404).setBody('no route has this path');
-      }
       if (ctx.getClosed()) await exchange.close(response);
       else exchange.finish(response);
     } catch (error) {
@@ -395,10 +393,10 @@ export class Server implements SessionHost {
     const key = route?.pattern ?? '';
     let handlers = this.#chains.get(key);
     if (handlers === undefined) {
-      const own = route === undefined ? [] : [route.handler];
+      const own = route === undefined ? answerNotFound : route.handler;
       handlers = {
         connected: [...this.#connectedHooks],
-        message: [...this.#requestMiddleware, ...own, ...this.#responseMiddleware],
+        message: [...this.#requestMiddleware, own, ...this.#responseMiddleware],
         ownsStream: this.#inner.has(key),
       };
       this.#chains.set(key, handlers);
