@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { ExampleClient } from './example-client.ts';
+import { ExampleProcess } from './example-process.ts';
+
+/** Every file of docs/examples is started as a reader would start it, and does what the docs say. */
+
+const EXAMPLES = fileURLToPath(new URL('../../docs/examples', import.meta.url));
+const TIMEOUT = { timeout: 30_000 };
+const tested = new Set<string>();
+
+/** Runs one example for a group of specs. */
+function example(name: string, specs: (run: () => ExampleProcess) => void, env?: () => Record<string, string>): void {
+  tested.add(name);
+  describe(`docs/examples/${name}`, TIMEOUT, () => {
+    let running: ExampleProcess;
+    before(async () => {
+      running = await ExampleProcess.start(name, env?.());
+    });
+    after(async () => {
+      await running?.stop();
+    });
+    specs(() => running);
+  });
+}
+
+function ws(run: ExampleProcess, path: string): string {
+  return `ws://127.0.0.1:${run.port}${path}`;
+}
+
+async function get(run: ExampleProcess, path: string, init?: RequestInit): Promise<[status: number, body: string]> {
+  const response = await fetch(`http://127.0.0.1:${run.port}${path}`, init);
+  return [response.status, await response.text()];
+}
+
+async function echoes(url: string): Promise<void> {
+  const client = await ExampleClient.open(url);
+  client.send('Hello');
+  assert.equal(await client.receive(), 'Hello');
+  client.send(Buffer.from([1, 2, 3]));
+  assert.deepEqual(await client.receive(), Buffer.from([1, 2, 3]));
+  await client.close();
+}
+
+for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach-http.ts', 'upgrade-event.ts']) {
+  example(name, (run) => {
+    it('sends back text as text and bytes as bytes', () => echoes(ws(run(), '/websocket')));
+
+    it('refuses a path that has no route', async () => {
+      const refusal = await ExampleClient.ask(ws(run(), '/other'));
+      assert.ok(!(refusal instanceof ExampleClient));
+      assert.equal(refusal.status, 404);
+    });
+
+    if (name === 'attach-http.ts' || name === 'upgrade-event.ts') {
+      it('leaves plain requests to the app', async () => {
+        assert.deepEqual(await get(run(), '/websocket'), [200, 'from the app']);
+      });
+    }
+
+    if (name === 'upgrade-event.ts') {
+      it('cuts the upgrades that are not for it', async () => {
+        await assert.rejects(ExampleClient.ask(ws(run(), '/websocket'), { Host: 'internal.example' }));
+      });
+    }
+
+    if (name === 'tutorial-echo.mjs') {
+      it('serves its page, and lets no other page connect', async () => {
+        const [status, body] = await get(run(), '/');
+        assert.equal(status, 200);
+        assert.match(body, /<title>Echo<\/title>/);
+        const refusal = await ExampleClient.ask(ws(run(), '/websocket'), { Origin: 'https://elsewhere.example' });
+        assert.ok(!(refusal instanceof ExampleClient));
+        assert.equal(refusal.status, 403);
+        const same = await ExampleClient.open(ws(run(), '/websocket'), { Origin: `http://127.0.0.1:${run().port}` });
+        await same.close();
+      });
+    }
+  });
+}
+
+describe('docs/examples/readme-client.mjs', TIMEOUT, () => {
+  tested.add('readme-client.mjs');
+
+  it('says Hello and prints what comes back', async () => {
+    const server = await ExampleProcess.start('readme-server.mjs');
+    try {
+      const code = readFileSync(join(EXAMPLES, 'readme-client.mjs'), 'utf8');
+      const printed = await new Promise<string[]>((resolve) => {
+        // A browser's WebSocket, as far as this client uses it. Node 20 has none of its own.
+        class WebSocket {
+          onopen?: () => void;
+          onmessage?: (event: { data: unknown }) => void;
+          onclose?: (event: { code: number }) => void;
+          #client: ExampleClient | undefined;
+
+          constructor(url: string) {
+            void this.#run(url.replace('60000', String(server.port)));
+          }
+
+          send(data: string): void {
+            this.#client?.send(data);
+          }
+
+          async #run(url: string): Promise<void> {
+            this.#client = await ExampleClient.open(url);
+            this.onopen?.();
+            this.onmessage?.({ data: await this.#client.receive() });
+            await this.#client.close();
+            this.onclose?.({ code: 1000 });
+            resolve(lines);
+          }
+        }
+        const lines: string[] = [];
+        const console = { log: (...values: unknown[]) => lines.push(values.join(' ')) };
+        new Function('WebSocket', 'console', code)(WebSocket, console);
+      });
+      assert.deepEqual(printed, ['Received: Hello', 'Closed: 1000']);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+example('broadcast.ts', (run) => {
+  it('sends what one client sends to all of them', async () => {
+    const [ada, alan] = await Promise.all([
+      ExampleClient.open(ws(run(), '/inner')),
+      ExampleClient.open(ws(run(), '/inner')),
+    ]);
+    ada.send('Hello from Ada');
+    assert.equal(await ada.receive(), 'Hello from Ada');
+    assert.equal(await alan.receive(), 'Hello from Ada');
+    alan.send(Buffer.from('bytes'));
+    assert.deepEqual(await ada.receive(), Buffer.from('bytes'));
+    assert.deepEqual(await alan.receive(), Buffer.from('bytes'));
+    await Promise.all([ada.close(), alan.close()]);
+  });
+
+  it('wants a first message on a route whose handler does not own the stream, and does not pass it on', async () => {
+    const [ada, alan] = await Promise.all([
+      ExampleClient.open(ws(run(), '/websocket')),
+      ExampleClient.open(ws(run(), '/inner')),
+    ]);
+    alan.send('too early for Ada');
+    assert.equal(await alan.receive(), 'too early for Ada');
+    ada.send('');
+    ada.send('Ada is here');
+    assert.equal(await ada.receive(), 'Ada is here');
+    assert.equal(await alan.receive(), 'Ada is here');
+    await Promise.all([ada.close(), alan.close()]);
+  });
+});
+
+example('sse.ts', (run) => {
+  it('sends the events one after the other, and ends', async () => {
+    const started = Date.now();
+    const response = await fetch(`http://127.0.0.1:${run().port}/events`);
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    const events: string[] = [];
+    let firstAfter = 0;
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      if (events.length === 0) firstAfter = Date.now() - started;
+      events.push(...chunk.split('\n\n').filter((event) => event !== ''));
+    }
+    assert.deepEqual(
+      events,
+      [1, 2, 3, 4, 5].map((i) => `data: event ${i}`),
+    );
+    assert.ok(firstAfter < Date.now() - started - 400, 'the first event did not wait for the last');
+  });
+
+  it('serves a page that listens to them', async () => {
+    const [status, body] = await get(run(), '/');
+    assert.equal(status, 200);
+    assert.match(body, /new EventSource\('\/events'\)/);
+  });
+});
+
+example('tutorial-rooms.mjs', (run) => {
+  it('passes a message on to all who are in the same room, and to nobody else', async () => {
+    const [ada, alan, grace] = await Promise.all([
+      ExampleClient.open(ws(run(), '/rooms/green')),
+      ExampleClient.open(ws(run(), '/rooms/green')),
+      ExampleClient.open(ws(run(), '/rooms/blue')),
+    ]);
+    ada.send('to the green room');
+    assert.equal(await ada.receive(), 'to the green room');
+    assert.equal(await alan.receive(), 'to the green room');
+    grace.send('to the blue room');
+    assert.equal(await grace.receive(), 'to the blue room');
+    await ada.close();
+    alan.send('still here');
+    assert.equal(await alan.receive(), 'still here');
+    await Promise.all([alan.close(), grace.close()]);
+  });
+
+  it('serves its page, and prints no error when clients leave', async () => {
+    const [, body] = await get(run(), '/');
+    assert.match(body, /<title>Rooms<\/title>/);
+    assert.equal(run().output.trim(), `Open http://localhost:${run().port}/`);
+  });
+});
+
+example('http.ts', (run) => {
+  it('answers plain requests, with what the middleware adds', async () => {
+    const response = await fetch(`http://127.0.0.1:${run().port}/hello/Ada%20Lovelace`);
+    assert.equal(response.headers.get('x-powered-by'), 'hyperlane-ws');
+    assert.equal(await response.text(), 'Hello, Ada Lovelace!');
+    assert.deepEqual(await get(run(), '/sum', { method: 'POST', body: '[1, 2, 3]' }), [200, '{"sum":6}']);
+    assert.deepEqual(await get(run(), '/nowhere'), [404, 'no route has this path']);
+  });
+
+  it('refuses a large body in the middleware', async () => {
+    const [status] = await get(run(), '/sum', { method: 'POST', body: 'x'.repeat(1001) });
+    assert.equal(status, 413);
+  });
+
+  it('has its error handler answer what a handler threw', async () => {
+    assert.deepEqual(await get(run(), '/sum', { method: 'POST', body: '{' }), [400, 'the body is not JSON']);
+    assert.match(run().output, /\/sum SyntaxError/);
+  });
+
+  it('serves the same handler over both', async () => {
+    assert.deepEqual(await get(run(), '/upper', { method: 'POST', body: 'text' }), [200, 'TEXT']);
+    const client = await ExampleClient.open(ws(run(), '/upper'));
+    client.send('text');
+    assert.equal(await client.receive(), 'TEXT');
+    await client.close();
+  });
+});
+
+example('auth.ts', (run) => {
+  it('refuses without a token, before anything is open', async () => {
+    for (const path of ['/me', '/me?token=wrong']) {
+      const refusal = await ExampleClient.ask(ws(run(), path));
+      assert.ok(!(refusal instanceof ExampleClient));
+      assert.equal(refusal.status, 401);
+      assert.equal(refusal.headers['www-authenticate'], 'Bearer');
+      assert.match(refusal.body, /give a token/);
+    }
+  });
+
+  it('knows who sends each message', async () => {
+    const client = await ExampleClient.open(ws(run(), '/me?token=secret-of-ada'));
+    assert.equal(await client.receive(), 'Hello, Ada.');
+    client.send('one');
+    client.send('two');
+    assert.equal(await client.receive(), 'Ada said: one');
+    assert.equal(await client.receive(), 'Ada said: two');
+    await client.close();
+  });
+});
+
+describe('docs/examples/attach-https.ts', TIMEOUT, () => {
+  tested.add('attach-https.ts');
+  const directory = mkdtempSync(join(tmpdir(), 'hyperlane-tls-'));
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('echoes over TLS', async () => {
+    const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes'];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-keyout', key, '-out', cert, ...subject], {
+      stdio: 'ignore',
+    });
+    const run = await ExampleProcess.start('attach-https.ts', { TLS_KEY: key, TLS_CERT: cert });
+    try {
+      await echoes(`wss://127.0.0.1:${run.port}/websocket`);
+    } finally {
+      await run.stop();
+    }
+  });
+});
+
+example('proxy.ts', (run) => {
+  it('lets in the pages it knows, and tells clients by the header of the proxy', async () => {
+    const headers = { Origin: 'https://example.com', 'X-Forwarded-For': '203.0.113.9, 198.51.100.7' };
+    const client = await ExampleClient.open(ws(run(), '/websocket'), headers);
+    client.send('');
+    assert.equal(await client.receive(), 'you are 198.51.100.7');
+    await client.close();
+  });
+
+  it('refuses other pages', async () => {
+    const refusal = await ExampleClient.ask(ws(run(), '/websocket'), { Origin: 'https://evil.example' });
+    assert.ok(!(refusal instanceof ExampleClient));
+    assert.equal(refusal.status, 403);
+    assert.match(refusal.body, /option origins/);
+  });
+});
+
+example('backpressure.ts', (run) => {
+  it('sends a download whole to a client that stalls in between', async () => {
+    const client = await ExampleClient.open(ws(run(), '/download'));
+    client.pause();
+    await sleep(300);
+    client.resume();
+    for (let i = 0; i < 256; i++) assert.equal((await client.receive()).length, 64 * 1024);
+    assert.equal((await client.receiveClose()).code, 1000);
+  });
+
+  it('goes on with the ticker', async () => {
+    const client = await ExampleClient.open(ws(run(), '/ticker'));
+    assert.equal(await client.receive(), 'tick 0');
+    assert.equal(await client.receive(), 'tick 1');
+    await client.close();
+  });
+});
+
+example('shutdown.ts', (run) => {
+  it('closes its WebSockets with 1001, and ends by itself', async () => {
+    const client = await ExampleClient.open(ws(run(), '/websocket'));
+    client.send('Hello');
+    assert.equal(await client.receive(), 'Hello');
+    const stopped = run().stop('SIGTERM');
+    assert.deepEqual(await client.receiveClose(), { code: 1001, reason: 'restarting' });
+    assert.equal(await stopped, 0);
+    assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+describe('docs/examples', () => {
+  it('has no file that is not tried here', () => {
+    const files = readdirSync(EXAMPLES, { withFileTypes: true }).filter((entry) => entry.isFile());
+    assert.deepEqual(files.map((entry) => entry.name).sort(), [...tested].sort());
+  });
+});
