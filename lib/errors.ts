@@ -172,10 +172,6 @@ const ERROR_TABLE = {
     class: 'InvalidStateError',
     message: 'this receive lost a select and was withdrawn: start a new one for the next select or await',
   },
-  WS_ERR_NO_CHANNEL: {
-    class: 'InvalidStateError',
-    message: 'no channel has this key: insert(key) it first, or use subscribeOrInsert',
-  },
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable identifier of what went wrong; each has a heading in docs/reference/errors.md. */

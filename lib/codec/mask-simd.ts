@@ -83,7 +83,7 @@ function loadSimd(): SimdMask | undefined {
     const module = new WebAssembly.Module(Buffer.from(MODULE, 'base64'));
     const { exports } = new WebAssembly.Instance(module, { m: { m: memory } });
     return {
-      mask: exports['mask'] as MaskFunction,
+      mask: exports.mask as MaskFunction,
       receive: Buffer.from(memory.buffer, 0, RECEIVE_BYTES),
       scratch: Buffer.from(memory.buffer, RECEIVE_BYTES, SCRATCH_BYTES),
     };

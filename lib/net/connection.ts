@@ -7,6 +7,8 @@ import { LimitError, type WebSocketError } from '../errors.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
 import { type Flushable, flushSoon } from './flush-queue.ts';
+import { Liveness } from './liveness.ts';
+import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 import { Transport, type TransportEvents } from './transport.ts';
 
 /** What to do with a message when more than `maxBackpressureBytes` wait for a peer that does not read. */
@@ -25,6 +27,10 @@ export interface ConnectionLimits extends ProtocolLimits {
   readonly backpressurePolicy: BackpressurePolicy;
   /** How long the peer may take to close, in milliseconds, before the connection is cut. */
   readonly closeTimeoutMs: number;
+  /** How often the peer is sent a Ping, in milliseconds; one that is silent until the next is gone. 0: never. */
+  readonly heartbeatIntervalMs: number;
+  /** After how many milliseconds without a message, in either direction, the connection is closed. 0: never. */
+  readonly idleTimeoutMs: number;
 }
 
 /** Who looks after a connection. */
@@ -49,7 +55,7 @@ interface Waiter {
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-export class Connection implements ProtocolEvents, TransportEvents, Flushable {
+export class Connection implements ProtocolEvents, TransportEvents, Flushable, WheelEntry {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
   readonly #protocol: Protocol;
@@ -70,7 +76,19 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
   #gone = false;
   #error: WebSocketError | undefined;
   #drainWaiters: Waiter[] | undefined;
-  #closeTimer: NodeJS.Timeout | undefined;
+  /** Made with the first Ping. */
+  #liveness: Liveness | undefined;
+  /** Whether anything was received since the last heartbeat, and whether that was sent. */
+  #heard = false;
+  #heartbeatSent = false;
+  /** Ticks of the wheel: when the next heartbeat is due, and when the last message came or went. */
+  #heartbeatDue = 0;
+  #lastMessage = 0;
+  #closing = false;
+  wheelNext: WheelEntry | undefined = undefined;
+  wheelPrevious: WheelEntry | undefined = undefined;
+  wheelSlot = -1;
+  wheelTurns = 0;
   #closedPromise: Promise<CloseInfo> | undefined;
   #resolveClosed: ((info: CloseInfo) => void) | undefined;
 
@@ -85,6 +103,9 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
   /** Starts reading. @internal */
   start(owner: ConnectionOwner | undefined, head: Buffer = EMPTY): void {
     this.#owner = owner;
+    this.#lastMessage = timerWheel.now;
+    this.#heartbeatDue = timerWheel.now + ticks(this.#limits.heartbeatIntervalMs);
+    this.#scheduleCheck();
     this.#transport.start(head);
   }
 
@@ -109,6 +130,11 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
   /** Bytes that were sent and have not left this process. */
   get bufferedBytes(): number {
     return this.#protocol.outputBytes + this.#transport.pendingBytes;
+  }
+
+  /** Milliseconds from the latest answered Ping to its Pong, `undefined` before the first. */
+  get latencyMs(): number | undefined {
+    return this.#liveness?.latencyMs;
   }
 
   /** Bytes that were received and have not been handed to anybody. */
@@ -142,13 +168,30 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
       if (backpressurePolicy === 'drop') return RESOLVED;
       if (backpressurePolicy === 'close') return this.#refuseBackpressure();
     }
+    this.#lastMessage = timerWheel.now;
     this.#protocol.sendMessage(data);
     return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
   }
 
-  /** Sends a Ping. @throws {RangeError} for more than 125 bytes, {ConnectionClosedError} once it is closing */
-  ping(payload?: Uint8Array): void {
-    this.#protocol.sendPing(payload);
+  /**
+   * Sends a Ping, and resolves with the milliseconds until its Pong.
+   *
+   * @param payload - at most 125 bytes; one of its own unless given
+   * @param timeoutMs - 0 for none
+   *
+   * Rejects with RangeError for a longer payload, with TimeoutError, and with ConnectionClosedError.
+   */
+  ping(payload?: Uint8Array, timeoutMs: number = 0): Promise<number> {
+    this.#liveness ??= new Liveness();
+    const bytes = payload === undefined ? this.#liveness.makePayload() : Buffer.from(payload);
+    try {
+      this.#protocol.sendPing(bytes);
+    } catch (error) {
+      return rejected(error);
+    }
+    const answer = this.#liveness.answer(bytes, timeoutMs);
+    answer.catch(ignoreRejection);
+    return answer;
   }
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
@@ -165,7 +208,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
    */
   close(code: number = CloseCode.Normal, reason: string = ''): void {
     this.#protocol.sendClose(code, reason);
-    this.#startCloseTimer();
+    this.#startCloseTimeout();
   }
 
   /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
@@ -209,6 +252,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
 
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
+    this.#heard = true;
     if (this.#finished) return;
     if (this.#unread !== undefined) {
       // Only a transport that was told to pause and delivers once more.
@@ -230,7 +274,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
     this.flushOutput();
     this.#finish();
     this.#transport.end();
-    this.#startCloseTimer();
+    this.#startCloseTimeout();
   }
 
   /** @internal */
@@ -238,7 +282,8 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
     this.#gone = true;
     this.#finish();
     this.#protocol.receiveEnd();
-    clearTimeout(this.#closeTimer);
+    timerWheel.cancel(this);
+    this.#liveness?.close(this.#protocol.closedError());
     const waiters = this.#drainWaiters;
     this.#drainWaiters = undefined;
     if (waiters !== undefined) for (const waiter of waiters) waiter.reject(this.#protocol.closedError());
@@ -251,6 +296,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
 
   /** @internal */
   onMessage(data: string | Buffer): void {
+    this.#lastMessage = timerWheel.now;
     if (this.#owner?.takeMessage(data) === true) return;
     const queue = this.#messages();
     this.#queuedBytes += data.length;
@@ -265,7 +311,33 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
   onPing(): void {}
 
   /** @internal */
-  onPong(): void {}
+  onPong(payload: Buffer): void {
+    this.#liveness?.received(payload);
+  }
+
+  // --- told by the timer wheel ------------------------------------------------------------------------------------
+
+  /** @internal */
+  onTimer(): void {
+    if (this.#closing) {
+      this.#transport.destroy();
+      return;
+    }
+    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
+    const { now } = timerWheel;
+    // A peer that is made to wait can neither be heard nor blamed.
+    if (!this.#paused) {
+      if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs)) {
+        this.close(CloseCode.GoingAway, 'idle timeout');
+        return;
+      }
+      if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue && !this.#beat()) return;
+    }
+    if (now >= this.#heartbeatDue) this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
+    this.#scheduleCheck();
+  }
+
+  // --- told by the protocol ---------------------------------------------------------------------------------------
 
   /** @internal */
   onOutput(): void {
@@ -282,7 +354,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
   /** @internal */
   onFinished(): void {
     this.#finish();
-    this.#startCloseTimer();
+    this.#startCloseTimeout();
     // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
     // never see the Close frame.
     this.#transport.resume();
@@ -361,9 +433,36 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable {
     return this.#error ?? this.#protocol.closedError();
   }
 
-  #startCloseTimer(): void {
-    if (this.#gone) return;
-    this.#closeTimer ??= setTimeout(destroyTransport, this.#limits.closeTimeoutMs, this.#transport);
+  /** Gives the peer time to close; the heartbeat ends. */
+  #startCloseTimeout(): void {
+    if (this.#gone || this.#closing) return;
+    this.#closing = true;
+    timerWheel.schedule(this, this.#limits.closeTimeoutMs);
+  }
+
+  /** Waits for the next heartbeat, or for the time when the connection would be idle for too long. */
+  #scheduleCheck(): void {
+    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
+    const { now } = timerWheel;
+    const heartbeat = heartbeatIntervalMs > 0 ? this.#heartbeatDue - now : Number.POSITIVE_INFINITY;
+    const idle = idleTimeoutMs > 0 ? this.#lastMessage + ticks(idleTimeoutMs) - now : Number.POSITIVE_INFINITY;
+    const next = Math.min(heartbeat, idle);
+    if (next !== Number.POSITIVE_INFINITY) timerWheel.schedule(this, next * TICK_MS);
+  }
+
+  /** Sends a heartbeat; cuts the connection instead if nothing was heard since the last one. */
+  #beat(): boolean {
+    if (this.#heartbeatSent && !this.#heard) {
+      this.#transport.destroy();
+      return false;
+    }
+    this.#heard = false;
+    this.#heartbeatSent = true;
+    this.#liveness ??= new Liveness();
+    const payload = this.#liveness.makePayload();
+    this.#protocol.sendPing(payload);
+    this.#liveness.sent(payload);
+    return true;
   }
 
   #refuseBackpressure(): Promise<void> {
@@ -402,8 +501,8 @@ function resumeReading(connection: Connection): void {
   connection.resumeReading();
 }
 
-function destroyTransport(transport: Transport): void {
-  transport.destroy();
+function ticks(ms: number): number {
+  return Math.ceil(ms / TICK_MS);
 }
 
 /** A rejected promise that does not end the process when nobody looks at it. */

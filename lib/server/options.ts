@@ -39,6 +39,10 @@ export interface ServerOptions {
   readonly handshakeTimeoutMs?: number;
   /** How long a peer may take to answer a Close frame before it is cut off. Default 5 s. */
   readonly closeTimeoutMs?: number;
+  /** How often a peer is sent a Ping; one that is silent until the next is cut off with 1006. 0: never. Default 30 s. */
+  readonly heartbeatIntervalMs?: number;
+  /** After how long without a message, in either direction, a WebSocket is closed with 1001. 0: never, the default. */
+  readonly idleTimeoutMs?: number;
 }
 
 /** Options with the defaults filled in. */
@@ -73,9 +77,16 @@ const DEFAULTS: ResolvedOptions = {
   maxHeaderBytes: 16 * KIB,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
+  heartbeatIntervalMs: 30_000,
+  idleTimeoutMs: 0,
 };
 
 const POLICIES: readonly string[] = ['wait', 'drop', 'close'] satisfies BackpressurePolicy[];
+
+/** How the names of options end whose value is a number above 0, or Infinity. */
+const LIMIT_ENDINGS: readonly string[] = ['Bytes', 'Messages', 'Ms'];
+/** Times that may be 0, which means never. */
+const MAY_BE_OFF: ReadonlySet<string> = new Set(['heartbeatIntervalMs', 'idleTimeoutMs']);
 
 /**
  * Fills in the defaults.
@@ -99,7 +110,10 @@ export function checkOption(name: string, value: unknown): unknown {
   if (name === 'port' && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65535)) {
     throw new RangeError(`port is ${String(value)}: give a whole number from 0 to 65535, 0 for any free port`);
   }
-  if ((name.endsWith('Bytes') || name.endsWith('Messages') || name.endsWith('Ms')) && !((value as number) > 0)) {
+  if (MAY_BE_OFF.has(name)) {
+    if (!((value as number) >= 0))
+      throw new RangeError(`${name} is ${String(value)}: give milliseconds, or 0 for never`);
+  } else if (LIMIT_ENDINGS.some((ending) => name.endsWith(ending)) && !((value as number) > 0)) {
     throw new RangeError(`${name} is ${String(value)}: give a number above 0`);
   }
   if (name === 'backpressurePolicy' && !POLICIES.includes(value as string)) {

@@ -47,14 +47,21 @@ export class WebSocketStream {
     return this.#connection.send(data);
   }
 
+  /** Milliseconds from the latest Ping that was answered to its Pong; `undefined` before the first. */
+  get latency(): number | undefined {
+    return this.#connection.latencyMs;
+  }
+
   /**
-   * Sends a Ping of at most 125 bytes. RFC 6455 §5.5.2
+   * Sends a Ping, and resolves with the milliseconds until its own Pong. RFC 6455 §5.5.2
    *
-   * @throws {RangeError} for a longer payload
-   * @throws {ConnectionClosedError} once the connection is closing
+   * @param payload - at most 125 bytes; one of its own unless given
+   * @param options - `timeout` in milliseconds; 0 for none
+   *
+   * Rejects with RangeError for a longer payload, with TimeoutError, and with ConnectionClosedError. Not awaiting it is safe.
    */
-  ping(payload?: Uint8Array): void {
-    this.#connection.ping(payload);
+  ping(payload?: Uint8Array, options: { readonly timeout?: number } = {}): Promise<number> {
+    return this.#connection.ping(payload, options.timeout);
   }
 
   /** Writes at once what was sent; resolves when it has left this process. */
