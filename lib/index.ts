@@ -19,7 +19,7 @@ export {
 } from './errors.ts';
 export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
-export type { BackpressurePolicy } from './net/connection.ts';
+export type { BackpressurePolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export { Context } from './server/context.ts';
 export type { Handler } from './server/hooks.ts';

@@ -1,37 +1,15 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
-import { ReceiveQueue } from '../channel/receive-queue.ts';
 import { CloseCode } from '../codec/close-code.ts';
 import { LimitError, type WebSocketError } from '../errors.ts';
-import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from '../protocol/events.ts';
+import type { CloseInfo, ProtocolEvents, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
 import { type Flushable, flushSoon } from './flush-queue.ts';
-import { Liveness } from './liveness.ts';
-import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
+import { Inbox } from './inbox.ts';
+import type { ConnectionLimits } from './limits.ts';
+import { Liveness, type LivenessHost } from './liveness.ts';
 import { Transport, type TransportEvents } from './transport.ts';
-
-/** What to do with a message when more than `maxBackpressureBytes` wait for a peer that does not read. */
-export type BackpressurePolicy = 'wait' | 'drop' | 'close';
-
-/** The bounds of one connection. */
-export interface ConnectionLimits extends ProtocolLimits {
-  /** Messages that may wait for a handler before the peer is made to wait. */
-  readonly maxQueuedMessages: number;
-  /** Bytes of messages that may wait for a handler before the peer is made to wait. */
-  readonly maxQueuedBytes: number;
-  /** Above this many bytes that have not left, `send` waits until they have. */
-  readonly highWaterMarkBytes: number;
-  /** Above this many bytes that have not left, `backpressurePolicy` decides. */
-  readonly maxBackpressureBytes: number;
-  readonly backpressurePolicy: BackpressurePolicy;
-  /** How long the peer may take to close, in milliseconds, before the connection is cut. */
-  readonly closeTimeoutMs: number;
-  /** How often the peer is sent a Ping, in milliseconds; one that is silent until the next is gone. 0: never. */
-  readonly heartbeatIntervalMs: number;
-  /** After how many milliseconds without a message, in either direction, the connection is closed. 0: never. */
-  readonly idleTimeoutMs: number;
-}
 
 /** Who looks after a connection. */
 export interface ConnectionOwner {
@@ -55,17 +33,17 @@ interface Waiter {
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-export class Connection implements ProtocolEvents, TransportEvents, Flushable, WheelEntry {
+export class Connection implements ProtocolEvents, TransportEvents, Flushable, LivenessHost {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
   readonly #protocol: Protocol;
   readonly #transport: Transport;
+  readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
   readonly #isServer: boolean;
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
-  #queue: ReceiveQueue<string | Buffer> | undefined;
-  #queuedBytes = 0;
+  #inbox: Inbox | undefined;
   /** Bytes behind the message that filled the queue. */
   #unread: Buffer | undefined;
   #paused = false;
@@ -76,19 +54,6 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
   #gone = false;
   #error: WebSocketError | undefined;
   #drainWaiters: Waiter[] | undefined;
-  /** Made with the first Ping. */
-  #liveness: Liveness | undefined;
-  /** Whether anything was received since the last heartbeat, and whether that was sent. */
-  #heard = false;
-  #heartbeatSent = false;
-  /** Ticks of the wheel: when the next heartbeat is due, and when the last message came or went. */
-  #heartbeatDue = 0;
-  #lastMessage = 0;
-  #closing = false;
-  wheelNext: WheelEntry | undefined = undefined;
-  wheelPrevious: WheelEntry | undefined = undefined;
-  wheelSlot = -1;
-  wheelTurns = 0;
   #closedPromise: Promise<CloseInfo> | undefined;
   #resolveClosed: ((info: CloseInfo) => void) | undefined;
 
@@ -98,14 +63,13 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     this.#isServer = role === 'server';
     this.#protocol = new Protocol(role, this, limits);
     this.#transport = new Transport(socket, this);
+    this.#liveness = new Liveness(this, limits);
   }
 
   /** Starts reading. @internal */
   start(owner: ConnectionOwner | undefined, head: Buffer = EMPTY): void {
     this.#owner = owner;
-    this.#lastMessage = timerWheel.now;
-    this.#heartbeatDue = timerWheel.now + ticks(this.#limits.heartbeatIntervalMs);
-    this.#scheduleCheck();
+    this.#liveness.start();
     this.#transport.start(head);
   }
 
@@ -134,12 +98,12 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
 
   /** Milliseconds from the latest answered Ping to its Pong, `undefined` before the first. */
   get latencyMs(): number | undefined {
-    return this.#liveness?.latencyMs;
+    return this.#liveness.latencyMs;
   }
 
   /** Bytes that were received and have not been handed to anybody. */
   get receivedBytes(): number {
-    return this.#protocol.receivedBytes + this.#queuedBytes + (this.#unread?.length ?? 0);
+    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#unread?.length ?? 0);
   }
 
   /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
@@ -168,7 +132,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
       if (backpressurePolicy === 'drop') return RESOLVED;
       if (backpressurePolicy === 'close') return this.#refuseBackpressure();
     }
-    this.#lastMessage = timerWheel.now;
+    this.#liveness.active();
     this.#protocol.sendMessage(data);
     return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
   }
@@ -182,21 +146,15 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
    * Rejects with RangeError for a longer payload, with TimeoutError, and with ConnectionClosedError.
    */
   ping(payload?: Uint8Array, timeoutMs: number = 0): Promise<number> {
-    this.#liveness ??= new Liveness();
-    const bytes = payload === undefined ? this.#liveness.makePayload() : Buffer.from(payload);
-    try {
-      this.#protocol.sendPing(bytes);
-    } catch (error) {
-      return rejected(error);
-    }
-    const answer = this.#liveness.answer(bytes, timeoutMs);
+    const answer = this.#liveness.ping(payload, timeoutMs);
     answer.catch(ignoreRejection);
     return answer;
   }
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
   flush(): Promise<void> {
-    this.flushOutput();
+    // Also to a socket that asked to wait: what is told to have left must have been written before.
+    this.#writeOutput();
     if (this.bufferedBytes === 0 || this.#gone) return RESOLVED;
     return new Promise((resolve) => this.#transport.afterWrites(resolve));
   }
@@ -208,7 +166,8 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
    */
   close(code: number = CloseCode.Normal, reason: string = ''): void {
     this.#protocol.sendClose(code, reason);
-    this.#startCloseTimeout();
+    this.#liveness.startClosing();
+    this.#resumeSoon();
   }
 
   /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
@@ -230,29 +189,24 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
    * the peer is gone and all its messages are received, or with the error that ended the connection.
    */
   receive<T>(options: ReceiveOptions | undefined, map: (data: string | Buffer) => T): Receive<T> {
-    return this.#messages().receive(options, (data) => {
-      this.#queuedBytes -= data.length;
-      return map(data);
-    });
+    return this.#openInbox().receive(options, map);
   }
 
   /** Takes a message that waits in the queue and was not promised to a receive. @internal */
   tryTake(): string | Buffer | undefined {
-    const data = this.#queue?.tryTake();
-    if (data !== undefined) this.#queuedBytes -= data.length;
-    return data;
+    return this.#inbox?.tryTake();
   }
 
   /** Whether somebody is waiting in `receive`. @internal */
   get hasReceivers(): boolean {
-    return this.#queue !== undefined && this.#queue.waiting > 0;
+    return this.#inbox?.hasReceivers ?? false;
   }
 
   // --- told by the transport --------------------------------------------------------------------------------------
 
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
-    this.#heard = true;
+    this.#liveness.heard();
     if (this.#finished) return;
     if (this.#unread !== undefined) {
       // Only a transport that was told to pause and delivers once more.
@@ -274,7 +228,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     this.flushOutput();
     this.#finish();
     this.#transport.end();
-    this.#startCloseTimeout();
+    this.#liveness.startClosing();
   }
 
   /** @internal */
@@ -282,8 +236,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     this.#gone = true;
     this.#finish();
     this.#protocol.receiveEnd();
-    timerWheel.cancel(this);
-    this.#liveness?.close(this.#protocol.closedError());
+    this.#liveness.stop(this.#protocol.closedError());
     const waiters = this.#drainWaiters;
     this.#drainWaiters = undefined;
     if (waiters !== undefined) for (const waiter of waiters) waiter.reject(this.#protocol.closedError());
@@ -296,12 +249,12 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
 
   /** @internal */
   onMessage(data: string | Buffer): void {
-    this.#lastMessage = timerWheel.now;
+    this.#liveness.active();
     if (this.#owner?.takeMessage(data) === true) return;
-    const queue = this.#messages();
-    this.#queuedBytes += data.length;
-    queue.push(data);
-    if (this.#queueIsFull()) {
+    const inbox = this.#openInbox();
+    if (this.#protocol.state !== 'open' && inbox.isFull) return;
+    inbox.push(data);
+    if (this.#mustPause()) {
       this.#paused = true;
       this.#protocol.pauseReceiving();
     }
@@ -312,32 +265,8 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
 
   /** @internal */
   onPong(payload: Buffer): void {
-    this.#liveness?.received(payload);
+    this.#liveness.pongReceived(payload);
   }
-
-  // --- told by the timer wheel ------------------------------------------------------------------------------------
-
-  /** @internal */
-  onTimer(): void {
-    if (this.#closing) {
-      this.#transport.destroy();
-      return;
-    }
-    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
-    const { now } = timerWheel;
-    // A peer that is made to wait can neither be heard nor blamed.
-    if (!this.#paused) {
-      if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs)) {
-        this.close(CloseCode.GoingAway, 'idle timeout');
-        return;
-      }
-      if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue && !this.#beat()) return;
-    }
-    if (now >= this.#heartbeatDue) this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
-    this.#scheduleCheck();
-  }
-
-  // --- told by the protocol ---------------------------------------------------------------------------------------
 
   /** @internal */
   onOutput(): void {
@@ -354,7 +283,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
   /** @internal */
   onFinished(): void {
     this.#finish();
-    this.#startCloseTimeout();
+    this.#liveness.startClosing();
     // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
     // never see the Close frame.
     this.#transport.resume();
@@ -364,7 +293,13 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
   /** @internal */
   flushOutput(): void {
     this.#flushing = false;
-    if (this.#gone || this.#transport.blocked) return;
+    if (!this.#transport.blocked) this.#writeOutput();
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------
+
+  #writeOutput(): void {
+    if (this.#gone) return;
     const chunks = this.#protocol.takeOutput();
     if (chunks.length > 0) {
       if (this.#transport.write(chunks)) this.#protocol.outputReleased();
@@ -373,6 +308,28 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
     if (this.#finished && (this.#isServer || this.#error !== undefined)) this.#transport.end();
     this.#wakeDrained();
+  }
+
+  // --- told by its liveness ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** @internal */
+  sendPing(payload: Uint8Array): void {
+    this.#protocol.sendPing(payload);
+  }
+
+  /** @internal */
+  onIdle(): void {
+    this.close(CloseCode.GoingAway, 'idle timeout');
+  }
+
+  /** @internal */
+  onDead(): void {
+    this.#transport.destroy();
   }
 
   // ----------------------------------------------------------------------------------------------------------------
@@ -386,16 +343,17 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     return read;
   }
 
-  #messages(): ReceiveQueue<string | Buffer> {
-    if (this.#queue === undefined) {
-      this.#queue = new ReceiveQueue(() => this.#resumeSoon());
-      if (this.#finished) this.#queue.fail(this.#endError());
+  #openInbox(): Inbox {
+    if (this.#inbox === undefined) {
+      this.#inbox = new Inbox(this.#limits, () => this.#resumeSoon());
+      if (this.#finished) this.#inbox.fail(this.#endError());
     }
-    return this.#queue;
+    return this.#inbox;
   }
 
-  #queueIsFull(): boolean {
-    return this.#queue!.length >= this.#limits.maxQueuedMessages || this.#queuedBytes >= this.#limits.maxQueuedBytes;
+  /** Whether reading has to wait. Once this side is closing it does not: the peer's Close frame is to be found. */
+  #mustPause(): boolean {
+    return this.#protocol.state === 'open' && this.#inbox!.isFull;
   }
 
   /** Goes on reading when the queue has room again; in a tick of its own, since it may bring the next message. */
@@ -408,13 +366,14 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
   /** @internal */
   resumeReading(): void {
     this.#resuming = false;
-    if (!this.#paused || this.#gone || this.#queueIsFull()) return;
+    if (!this.#paused || this.#gone || this.#mustPause()) return;
     this.#paused = false;
     this.#protocol.resumeReceiving();
     const unread = this.#unread;
     if (unread !== undefined) {
+      this.#unread = undefined;
       const read = this.#receive(unread, 0, unread.length);
-      this.#unread = read < unread.length ? unread.subarray(read) : undefined;
+      if (read < unread.length && !this.#finished) this.#unread = unread.subarray(read);
     }
     if (!this.#paused) this.#transport.resume();
   }
@@ -426,43 +385,11 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
     this.#paused = false;
     this.#unread = undefined;
     if (this.#protocol.close === undefined) this.#protocol.receiveEnd();
-    this.#queue?.fail(this.#endError());
+    this.#inbox?.fail(this.#endError());
   }
 
   #endError(): WebSocketError {
     return this.#error ?? this.#protocol.closedError();
-  }
-
-  /** Gives the peer time to close; the heartbeat ends. */
-  #startCloseTimeout(): void {
-    if (this.#gone || this.#closing) return;
-    this.#closing = true;
-    timerWheel.schedule(this, this.#limits.closeTimeoutMs);
-  }
-
-  /** Waits for the next heartbeat, or for the time when the connection would be idle for too long. */
-  #scheduleCheck(): void {
-    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
-    const { now } = timerWheel;
-    const heartbeat = heartbeatIntervalMs > 0 ? this.#heartbeatDue - now : Number.POSITIVE_INFINITY;
-    const idle = idleTimeoutMs > 0 ? this.#lastMessage + ticks(idleTimeoutMs) - now : Number.POSITIVE_INFINITY;
-    const next = Math.min(heartbeat, idle);
-    if (next !== Number.POSITIVE_INFINITY) timerWheel.schedule(this, next * TICK_MS);
-  }
-
-  /** Sends a heartbeat; cuts the connection instead if nothing was heard since the last one. */
-  #beat(): boolean {
-    if (this.#heartbeatSent && !this.#heard) {
-      this.#transport.destroy();
-      return false;
-    }
-    this.#heard = false;
-    this.#heartbeatSent = true;
-    this.#liveness ??= new Liveness();
-    const payload = this.#liveness.makePayload();
-    this.#protocol.sendPing(payload);
-    this.#liveness.sent(payload);
-    return true;
   }
 
   #refuseBackpressure(): Promise<void> {
@@ -499,10 +426,6 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, W
 
 function resumeReading(connection: Connection): void {
   connection.resumeReading();
-}
-
-function ticks(ms: number): number {
-  return Math.ceil(ms / TICK_MS);
 }
 
 /** A rejected promise that does not end the process when nobody looks at it. */

@@ -1,99 +1,135 @@
-import { type ConnectionClosedError, TimeoutError } from '../errors.ts';
+import type { ConnectionClosedError } from '../errors.ts';
+import type { LivenessLimits } from './limits.ts';
+import { Pings } from './pings.ts';
+import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 
-/** A Ping whose Pong has not come. */
-interface PendingPing {
-  readonly payload: Buffer;
-  readonly sentAt: number;
-  readonly resolve: ((latencyMs: number) => void) | undefined;
-  readonly reject: ((error: unknown) => void) | undefined;
-  readonly timer: NodeJS.Timeout | undefined;
+/** The connection that is watched. */
+export interface LivenessHost {
+  /** Whether the peer is made to wait: then it can neither be heard nor blamed. */
+  readonly isPaused: boolean;
+  /** @throws {RangeError | ConnectionClosedError} */
+  sendPing(payload: Uint8Array): void;
+  /** No message came or went for too long. */
+  onIdle(): void;
+  /** The peer is gone, or took too long to close. */
+  onDead(): void;
 }
 
-/** Pings on their way are remembered up to this number; of a peer that answers none, no more need be known. */
-const MAX_PENDING = 64;
+/** Watches whether the peer of one connection is still there: heartbeat, idle time, and the time it takes to close. */
+export class Liveness implements WheelEntry {
+  readonly #host: LivenessHost;
+  readonly #limits: LivenessLimits;
+  /** Made with the first Ping. */
+  #pings: Pings | undefined;
+  /** Whether anything was received since the last heartbeat, and whether there was one. */
+  #heard = false;
+  #heartbeatSent = false;
+  /** Ticks of the wheel: when the next heartbeat is due, and when the last message came or went. */
+  #heartbeatDue: number;
+  #lastMessage: number;
+  #closing = false;
+  wheelNext: WheelEntry | undefined = undefined;
+  wheelPrevious: WheelEntry | undefined = undefined;
+  wheelSlot = -1;
+  wheelTurns = 0;
 
-/**
- * The Pings of one connection and the Pongs that answer them. RFC 6455 §5.5.2 and §5.5.3.
- *
- * A Pong answers the Ping with the same payload, and all that were sent before it: a peer may answer the latest only.
- */
-export class Liveness {
-  #pending: PendingPing[] = [];
-  #latencyMs: number | undefined;
-  #counter = 0;
+  constructor(host: LivenessHost, limits: LivenessLimits) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#lastMessage = timerWheel.now;
+    this.#heartbeatDue = timerWheel.now + ticks(limits.heartbeatIntervalMs);
+  }
+
+  start(): void {
+    this.#schedule();
+  }
 
   /** Milliseconds from the latest answered Ping to its Pong, `undefined` before the first. */
   get latencyMs(): number | undefined {
-    return this.#latencyMs;
+    return this.#pings?.latencyMs;
   }
 
-  /** Whether a Ping is on its way. */
-  get waiting(): boolean {
-    return this.#pending.length > 0;
+  /** Says that the peer sent something. */
+  heard(): void {
+    this.#heard = true;
   }
 
-  /** Makes a payload that no Ping on its way has. */
-  makePayload(): Buffer {
-    const payload = Buffer.alloc(4);
-    this.#counter = (this.#counter + 1) >>> 0;
-    payload.writeUInt32BE(this.#counter);
-    return payload;
+  /** Says that a message came or went. */
+  active(): void {
+    this.#lastMessage = timerWheel.now;
   }
 
-  /** Remembers a Ping that nobody waits for. */
-  sent(payload: Buffer): void {
-    this.#remember({ payload, sentAt: performance.now(), resolve: undefined, reject: undefined, timer: undefined });
+  pongReceived(payload: Buffer): void {
+    this.#pings?.received(payload);
   }
 
-  /**
-   * Remembers a Ping, and resolves with its latency in milliseconds.
-   *
-   * Rejects with TimeoutError, or with ConnectionClosedError once `close` was called.
-   */
-  answer(payload: Buffer, timeoutMs: number): Promise<number> {
-    return new Promise<number>((resolve, reject) => {
-      const timer =
-        timeoutMs > 0 && timeoutMs < Number.POSITIVE_INFINITY
-          ? setTimeout(() => this.#expire(ping, timeoutMs), timeoutMs)
-          : undefined;
-      const ping: PendingPing = { payload, sentAt: performance.now(), resolve, reject, timer };
-      this.#remember(ping);
-    });
+  /** Sends a Ping and resolves with the milliseconds until its Pong. `timeoutMs` 0: waits for ever. */
+  async ping(payload: Uint8Array | undefined, timeoutMs: number): Promise<number> {
+    const bytes = this.#send(payload);
+    return this.#pings!.answer(bytes, timeoutMs);
   }
 
-  /** Takes a Pong; one that answers no Ping is as good as none (§5.5.3). */
-  received(payload: Buffer): void {
-    const index = this.#pending.findIndex((ping) => ping.payload.equals(payload));
-    if (index === -1) return;
-    const answered = this.#pending.splice(0, index + 1);
-    const now = performance.now();
-    this.#latencyMs = now - answered[index]!.sentAt;
-    for (const ping of answered) {
-      clearTimeout(ping.timer);
-      ping.resolve?.(now - ping.sentAt);
-    }
+  /** Gives the peer its time to close, and ends the heartbeat. Only the first call counts. */
+  startClosing(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    timerWheel.schedule(this, this.#limits.closeTimeoutMs);
   }
 
   /** Ends all waiting. */
-  close(error: ConnectionClosedError): void {
-    const pending = this.#pending;
-    this.#pending = [];
-    for (const ping of pending) {
-      clearTimeout(ping.timer);
-      ping.reject?.(error);
+  stop(error: ConnectionClosedError): void {
+    timerWheel.cancel(this);
+    this.#pings?.close(error);
+  }
+
+  onTimer(): void {
+    if (this.#closing) {
+      this.#host.onDead();
+      return;
     }
+    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
+    const { now } = timerWheel;
+    if (!this.#host.isPaused) {
+      if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs)) {
+        this.#host.onIdle();
+        return;
+      }
+      if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue && !this.#beat()) return;
+    }
+    if (now >= this.#heartbeatDue) this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
+    this.#schedule();
   }
 
-  #remember(ping: PendingPing): void {
-    this.#pending.push(ping);
-    if (this.#pending.length <= MAX_PENDING) return;
-    const forgotten = this.#pending.findIndex((old) => old.resolve === undefined);
-    if (forgotten !== -1) this.#pending.splice(forgotten, 1);
+  /** Waits for the next heartbeat, or for the time when the connection has been idle for too long. */
+  #schedule(): void {
+    const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
+    const { now } = timerWheel;
+    const heartbeat = heartbeatIntervalMs > 0 ? this.#heartbeatDue - now : Number.POSITIVE_INFINITY;
+    const idle = idleTimeoutMs > 0 ? this.#lastMessage + ticks(idleTimeoutMs) - now : Number.POSITIVE_INFINITY;
+    const next = Math.min(heartbeat, idle);
+    if (next !== Number.POSITIVE_INFINITY) timerWheel.schedule(this, next * TICK_MS);
   }
 
-  #expire(ping: PendingPing, timeoutMs: number): void {
-    const index = this.#pending.indexOf(ping);
-    if (index !== -1) this.#pending.splice(index, 1);
-    ping.reject?.(new TimeoutError(timeoutMs));
+  /** Sends a heartbeat, unless nothing was heard since the last one: then the peer is gone. */
+  #beat(): boolean {
+    if (this.#heartbeatSent && !this.#heard) {
+      this.#host.onDead();
+      return false;
+    }
+    this.#heard = false;
+    this.#heartbeatSent = true;
+    this.#pings!.sent(this.#send(undefined));
+    return true;
   }
+
+  #send(payload: Uint8Array | undefined): Buffer {
+    this.#pings ??= new Pings();
+    const bytes = payload === undefined ? this.#pings.makePayload() : Buffer.from(payload);
+    this.#host.sendPing(bytes);
+    return bytes;
+  }
+}
+
+function ticks(ms: number): number {
+  return Math.ceil(ms / TICK_MS);
 }

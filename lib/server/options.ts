@@ -1,6 +1,8 @@
+import { inspect } from 'node:util';
+import { isToken } from '../handshake/header-list.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
-import type { BackpressurePolicy, ConnectionLimits } from '../net/connection.ts';
+import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
 
 /** Options of a server; each has a default. Sizes are in bytes, times in milliseconds. */
 export interface ServerOptions {
@@ -83,8 +85,6 @@ const DEFAULTS: ResolvedOptions = {
 
 const POLICIES: readonly string[] = ['wait', 'drop', 'close'] satisfies BackpressurePolicy[];
 
-/** How the names of options end whose value is a number above 0, or Infinity. */
-const LIMIT_ENDINGS: readonly string[] = ['Bytes', 'Messages', 'Ms'];
 /** Times that may be 0, which means never. */
 const MAY_BE_OFF: ReadonlySet<string> = new Set(['heartbeatIntervalMs', 'idleTimeoutMs']);
 
@@ -95,6 +95,9 @@ const MAY_BE_OFF: ReadonlySet<string> = new Set(['heartbeatIntervalMs', 'idleTim
  * @throws {RangeError} for a value that an option cannot have
  */
 export function resolveOptions(options: ServerOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`Server takes its options as an object, such as { port: 60000 }, and not ${inspect(options)}`);
+  }
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(DEFAULTS, name)) {
@@ -106,18 +109,48 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
 }
 
 /** Checks one value, and returns it. @throws {RangeError} */
-export function checkOption(name: string, value: unknown): unknown {
-  if (name === 'port' && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65535)) {
-    throw new RangeError(`port is ${String(value)}: give a whole number from 0 to 65535, 0 for any free port`);
+export function checkOption<T>(name: string, value: T): T {
+  const advice = adviceFor(name, value);
+  if (advice === undefined) return value;
+  throw new RangeError(`${name} is ${inspect(value)}: ${advice}`);
+}
+
+/** What to give instead of a value that an option cannot have; `undefined` for one that it can. */
+function adviceFor(name: string, value: unknown): string | undefined {
+  switch (name) {
+    case 'host':
+      return typeof value === 'string' ? undefined : "give an address or a name as a string, such as '127.0.0.1'";
+    case 'port':
+      return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65535
+        ? undefined
+        : 'give a whole number from 0 to 65535, 0 for any free port';
+    case 'nodelay':
+      return typeof value === 'boolean' ? undefined : 'give true or false';
+    case 'origins':
+      return adviceForOrigins(value);
+    case 'subprotocols':
+      return typeof value === 'function' || (Array.isArray(value) && value.every(isToken))
+        ? undefined
+        : 'give a list of names, or a function that chooses among those offered';
+    case 'backpressurePolicy':
+      return POLICIES.includes(value as string) ? undefined : `give one of ${POLICIES.join(', ')}`;
+    default:
+      if (typeof value === 'number' && (value > 0 || (value === 0 && MAY_BE_OFF.has(name)))) return undefined;
+      return MAY_BE_OFF.has(name) ? 'give milliseconds, or 0 for never' : 'give a number above 0';
   }
-  if (MAY_BE_OFF.has(name)) {
-    if (!((value as number) >= 0))
-      throw new RangeError(`${name} is ${String(value)}: give milliseconds, or 0 for never`);
-  } else if (LIMIT_ENDINGS.some((ending) => name.endsWith(ending)) && !((value as number) > 0)) {
-    throw new RangeError(`${name} is ${String(value)}: give a number above 0`);
-  }
-  if (name === 'backpressurePolicy' && !POLICIES.includes(value as string)) {
-    throw new RangeError(`backpressurePolicy is ${String(value)}: give one of ${POLICIES.join(', ')}`);
-  }
-  return value;
+}
+
+function adviceForOrigins(value: unknown): string | undefined {
+  if (value === 'same-origin' || value === '*' || typeof value === 'function') return undefined;
+  if (!Array.isArray(value)) return "give 'same-origin', '*', a list of origins, or a function that decides";
+  if (value.every(isOrigin)) return undefined;
+  return "give origins as browsers send them, such as 'https://example.com', or a function that decides";
+}
+
+/** Whether a browser could send this as Origin. One that no browser sends would never match, and nobody would know why. */
+function isOrigin(text: unknown): boolean {
+  if (text === 'null') return true;
+  if (typeof text !== 'string' || text.includes('*') || !URL.canParse(text)) return false;
+  const { protocol, host } = new URL(text);
+  return text === `${protocol}//${host}`;
 }

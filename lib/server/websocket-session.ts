@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { ConnectionClosedError, InvalidStateError } from '../errors.ts';
-import { Connection, type ConnectionLimits, type ConnectionOwner } from '../net/connection.ts';
+import { Connection, type ConnectionOwner } from '../net/connection.ts';
+import type { ConnectionLimits } from '../net/limits.ts';
 import type { CloseInfo } from '../protocol/events.ts';
 import { Context } from './context.ts';
 import { type Exchange, rejected } from './exchange.ts';
@@ -108,8 +109,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
   }
 
   close(_response: Response | undefined, code?: number, reason?: string): Promise<void> {
-    this.#over = true;
     this.#connection.close(code, reason);
+    this.#over = true;
     return RESOLVED;
   }
 
@@ -117,6 +118,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   takeMessage(data: string | Buffer): boolean {
     if (this.#over) return true;
+    // A receive that a handler left behind comes first, and then what is waiting.
+    if (this.#busy || this.#connection.hasReceivers) return false;
+    this.#handleQueued();
     if (this.#busy) return false;
     this.#handle(data);
     return true;

@@ -1,0 +1,58 @@
+import type { Receive, ReceiveOptions } from '../channel/receive.ts';
+import { ReceiveQueue } from '../channel/receive-queue.ts';
+import type { InboxLimits } from './limits.ts';
+
+type Message = string | Buffer;
+
+/** The messages of one connection that no handler has taken yet. */
+export class Inbox {
+  readonly #limits: InboxLimits;
+  readonly #queue: ReceiveQueue<Message>;
+  /** Length of the messages that wait: bytes, or characters of text. */
+  #waitingBytes = 0;
+
+  /** @param onTake - is called after each message that was taken */
+  constructor(limits: InboxLimits, onTake: () => void) {
+    this.#limits = limits;
+    this.#queue = new ReceiveQueue(onTake);
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Whether the peer should be made to wait. */
+  get isFull(): boolean {
+    return this.#queue.length >= this.#limits.maxQueuedMessages || this.#waitingBytes >= this.#limits.maxQueuedBytes;
+  }
+
+  /** Whether somebody is waiting in `receive`. */
+  get hasReceivers(): boolean {
+    return this.#queue.waiting > 0;
+  }
+
+  push(message: Message): void {
+    this.#waitingBytes += message.length;
+    this.#queue.push(message);
+  }
+
+  /** Takes the first message that is not promised to a receive. */
+  tryTake(): Message | undefined {
+    const message = this.#queue.tryTake();
+    if (message !== undefined) this.#waitingBytes -= message.length;
+    return message;
+  }
+
+  /** Receives the next message; `map` makes of it what the receiver gets. */
+  receive<T>(options: ReceiveOptions | undefined, map: (message: Message) => T): Receive<T> {
+    return this.#queue.receive(options, (message) => {
+      this.#waitingBytes -= message.length;
+      return map(message);
+    });
+  }
+
+  /** Has every receive reject with `error` once all messages are taken. */
+  fail(error: unknown): void {
+    this.#queue.fail(error);
+  }
+}
