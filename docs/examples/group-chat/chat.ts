@@ -1,0 +1,65 @@
+import { type Context, LaggedError, Request, Server, select, WebSocketError } from 'hyperlane-ws';
+import { Guest } from './guest.ts';
+import { type ChatLimits, DEFAULT_LIMITS } from './limits.ts';
+import { serveFile, serveIndex, setPageHeaders } from './pages.ts';
+import { Rooms } from './rooms.ts';
+import { cleanName } from './wire.ts';
+
+/** An endpoint may close with a code of its own from 4000 on. RFC 6455 §7.4.2 */
+const TOO_MANY_ROOMS = 4002;
+
+/** Makes the chat, ready for `port` and `run`. */
+export function createChatServer(options: Partial<ChatLimits> = {}): Server {
+  const limits: ChatLimits = { ...DEFAULT_LIMITS, ...options };
+  const rooms = new Rooms(limits);
+
+  // Twice what is taken: a picture that is somewhat too large is answered with a sentence, not with the end.
+  const server = new Server({ maxMessageBytes: 2 * limits.maxPictureBytes });
+
+  server.requestMiddleware(setPageHeaders);
+  server.route('/', serveIndex);
+  server.route('/page/:file', serveFile);
+
+  // One address for both: opened in a browser it is the page, and the page opens it as a WebSocket.
+  server.route('/chat/:room', (ctx) => (ctx.isWebSocket() ? takePart(ctx, rooms, limits) : serveIndex(ctx)));
+  server.enableInnerWebsocketHandle('/chat/:room');
+  server.upgradeMiddleware((ctx) => {
+    if (ctx.getRouteParam('room') === undefined) ctx.setResponseStatusCode(404);
+  });
+  return server;
+}
+
+/** Brings one WebSocket into a room, and stands between the two until it leaves. */
+async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise<void> {
+  const stream = ctx.getStream();
+  if (stream === undefined) return;
+
+  const room = rooms.open(cleanName(ctx.getRouteParam('room'), limits.maxRoomLength) || 'lobby');
+  if (room === undefined) return ctx.close(TOO_MANY_ROOMS, 'there are too many rooms');
+
+  const name = cleanName(ctx.getRequestQuery('name'), limits.maxNameLength) || 'Guest';
+  const member = room.join(name, ctx.getRequestQuery('session') ?? '', stream);
+  const guest = new Guest(ctx, room, member, limits);
+  try {
+    await guest.welcome(ctx.getRequestQuery('after'));
+    for (;;) {
+      try {
+        const next = await select({
+          request: Request.websocketRequestFromStream(stream, limits.quietMs),
+          event: member.events.recv(),
+        });
+        if (next.key === 'event') await ctx.sendResponseBody(next.value);
+        else await guest.receive(next.value.getBody());
+      } catch (error) {
+        // Reads slower than the others write. It gets what it missed from the history, once it asks.
+        if (error instanceof LaggedError) await guest.tellLagged(error.missed);
+        else throw error;
+      }
+    }
+  } catch (error) {
+    // It left, said nothing for too long, broke the protocol, or joined again elsewhere.
+    if (!(error instanceof WebSocketError)) throw error;
+  } finally {
+    room.leave(member);
+  }
+}
