@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
 import { type Exchange, rejected } from './exchange.ts';
 import { RequestHead } from './request-head.ts';
-import { Response } from './response.ts';
+import { checkBody, Response } from './response.ts';
 
 const EVENT_STREAM = 'text/event-stream';
 
@@ -77,6 +77,7 @@ export class HttpExchange implements Exchange {
   }
 
   sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void> {
+    checkBody(body);
     if (!this.isOpen) return rejected(goneError());
     if (!this.isStarted) this.#setHead(response ?? new Response());
     return this.#write(body);
@@ -92,17 +93,17 @@ export class HttpExchange implements Exchange {
   /** Ends the response, and with it the connection. */
   async close(response: Response | undefined): Promise<void> {
     if (!this.isStarted) this.#response.shouldKeepAlive = false;
-    this.finish(response ?? new Response());
+    await this.finish(response ?? new Response());
     const { socket } = this.#request;
     if (this.#response.writableFinished) socket.end();
     else this.#response.once('finish', () => socket.end());
   }
 
   /** Ends the response after the last handler: sends what was set, if nobody sent it. */
-  finish(response: Response): void {
+  async finish(response: Response): Promise<void> {
     if (!this.isOpen) return;
-    if (this.isStarted) this.#response.end();
-    else void this.sendResponse(response).then(() => this.isOpen && this.#response.end());
+    if (!this.isStarted) await this.sendResponse(response);
+    if (this.isOpen) this.#response.end();
   }
 
   /** Says that there will be no proper response: an error before any of it was sent, or in the middle of it. */
@@ -111,7 +112,8 @@ export class HttpExchange implements Exchange {
     if (this.isStarted) this.#response.destroy();
     else {
       if (!response.hasStatus) response.setStatusCode(statusCode);
-      this.finish(response);
+      // What cannot be sent must not end the process, and there is nobody left to tell.
+      this.finish(response).catch(() => this.#response.destroy());
     }
   }
 

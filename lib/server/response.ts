@@ -42,8 +42,9 @@ export class Response {
     return this.#body ?? '';
   }
 
+  /** @throws {TypeError} unless it is a string or bytes */
   setBody(body: Body): this {
-    this.#body = body;
+    this.#body = checkBody(body);
     return this;
   }
 
@@ -56,4 +57,13 @@ export class Response {
   get isSet(): boolean {
     return this.#statusCode !== undefined || this.#body !== undefined;
   }
+}
+
+/** Returns a body as it is. @throws {TypeError} when it is neither a string nor bytes, and would fail only when it is sent */
+export function checkBody(body: Body): Body {
+  if (typeof body === 'string' || body instanceof Uint8Array) return body;
+  const type = body === null ? 'null' : typeof body;
+  throw new TypeError(
+    `a body is a string or a Uint8Array, and this one is of type ${type}: send an object with JSON.stringify`,
+  );
 }

@@ -111,8 +111,13 @@ function decodeSegment(segment: string): string {
 
 /** Returns the names of a pattern's parameters. */
 function checkPattern(pattern: string): string[] {
+  if (typeof pattern !== 'string') throw invalid(pattern, 'give a string such as "/chat/:room"');
   if (!pattern.startsWith('/') || pattern.includes('?') || pattern.includes('#')) {
     throw invalid(pattern, 'start it with "/", and leave out query and fragment');
+  }
+  // Other routers give these a meaning; here they would wait for a path that nobody asks for.
+  if (/[*{}]/.test(pattern)) {
+    throw invalid(pattern, 'write a parameter as ":name"; there are no wildcards, and nothing is written in braces');
   }
   const names = segmentsOf(pattern)
     .filter((segment) => segment.startsWith(':'))

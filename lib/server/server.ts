@@ -83,14 +83,13 @@ export class Server implements SessionHost {
 
   /** Sets the address to listen on; unless set, all addresses, IPv4 and IPv6. */
   host(host: string): this {
-    this.#options = { ...this.#options, host };
+    this.#options = { ...this.#options, host: checkOption('host', host) };
     return this;
   }
 
   /** Sets the port to listen on, 0 for any free one; unless set, 60000. @throws {RangeError} */
   port(port: number): this {
-    checkOption('port', port);
-    this.#options = { ...this.#options, port };
+    this.#options = { ...this.#options, port: checkOption('port', port) };
     return this;
   }
 
@@ -219,6 +218,9 @@ export class Server implements SessionHost {
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
   async close(options: CloseOptions = {}): Promise<CloseResult> {
+    // node:http's takes a function, and a context's a code.
+    if (typeof options !== 'object')
+      throw new TypeError('close takes { code, reason, timeout }, and returns a promise');
     const { code = CloseCode.GoingAway, reason = '', timeout = DEFAULT_CLOSE_TIMEOUT_MS } = options;
     encodeClosePayload(code, reason);
     this.#closing = true;
@@ -252,6 +254,9 @@ export class Server implements SessionHost {
    */
   attach(server: HttpServer): this {
     this.#checkInnerRoutes();
+    if (typeof server?.on !== 'function') {
+      throw new TypeError('attach takes a server of node:http or node:https: for Express, what app.listen() returned');
+    }
     if (this.#attached.has(server)) {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
     }
@@ -379,7 +384,7 @@ export class Server implements SessionHost {
       ctx = new Context(exchange, await exchange.readBody(this.#options.maxRequestBodyBytes), response);
       await runHandlers(this.#handlersOf(match?.value).message, ctx);
       if (ctx.getClosed()) await exchange.close(response);
-      else exchange.finish(response);
+      else await exchange.finish(response);
     } catch (error) {
       if (error instanceof ConnectionClosedError && !exchange.isOpen) return;
       if (error instanceof LimitError) response.setBody(error.message);
