@@ -66,7 +66,7 @@ export function texts(maxLength: number = 40): fc.Arbitrary<string> {
     { arbitrary: fc.constantFrom('😀', '\u{10000}', '\u{10ffff}'), weight: 2 },
     { arbitrary: fc.constantFrom('\ud800', '\udfff'), weight: 1 },
   );
-  return fc.array(unit, { maxLength }).map((units) => units.join(''));
+  return fc.array(unit, { maxLength, size: 'max' }).map((units) => units.join(''));
 }
 
 /** Text without lone surrogates, which survives a way over the wire. */
@@ -84,7 +84,7 @@ export function chunking(): fc.Arbitrary<Chunking> {
     { arbitrary: fc.constantFrom(125, 126, 127, 1448, 65536), weight: 2 },
     { arbitrary: fc.constant(1 << 24), weight: 1 },
   );
-  return fc.array(size, { minLength: 1, maxLength: 6 }).filter((sizes) => sizes.some((one) => one > 0));
+  return fc.array(size, { minLength: 1, maxLength: 6, size: 'max' }).filter((sizes) => sizes.some((one) => one > 0));
 }
 
 /** Cuts bytes into chunks of the given sizes; tiny sizes grow after the first 300 chunks, to keep runs short. */
