@@ -11,6 +11,10 @@ export type OriginRule =
   | readonly string[]
   | ((origin: string | undefined, request: UpgradeHead) => boolean);
 
+const CHAR_SPACE = 0x20;
+/** What ends the host in a URL, or the user in front of it. */
+const NOT_IN_HOST = '/?#@\\';
+
 const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
   ['http:', '80'],
   ['https:', '443'],
@@ -24,18 +28,27 @@ const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
  */
 export function isOriginAllowed(rule: OriginRule, request: UpgradeHead): boolean {
   const origin = request.headers.origin;
-  if (typeof rule === 'function') return rule(origin, request);
+  // Nothing but true: a function that forgot to be synchronous has returned a promise, which is no permission.
+  if (typeof rule === 'function') return rule(origin, request) === true;
   if (origin === undefined || rule === '*') return true;
   if (rule === 'same-origin') return isSameOrigin(origin, request.headers.host);
   return rule.includes(origin);
 }
 
 function isSameOrigin(origin: string, host: string | undefined): boolean {
-  if (host === undefined || !URL.canParse(origin)) return false;
+  if (host === undefined || !isHost(host) || !URL.canParse(origin)) return false;
   const { protocol, hostname, port } = new URL(origin);
   const defaultPort = DEFAULT_PORTS.get(protocol);
   if (defaultPort === undefined || !URL.canParse(`${protocol}//${host}`)) return false;
   const asked = new URL(`${protocol}//${host}`);
   // A proxy that ends TLS may name the port that the browser left out, or leave out the one it named.
   return asked.hostname === hostname && (asked.port || defaultPort) === (port || defaultPort);
+}
+
+/** Tells whether a Host header is a host and a port at most, and nothing that a URL parser would mend or cut off. */
+function isHost(host: string): boolean {
+  for (let i = 0; i < host.length; i++) {
+    if (host.charCodeAt(i) <= CHAR_SPACE || NOT_IN_HOST.includes(host[i]!)) return false;
+  }
+  return true;
 }

@@ -48,6 +48,9 @@ export function formatAccept(key: string, headers: readonly HeaderLine[]): strin
   ]);
 }
 
+/** Headers of a refusal that are written here, whatever was given: a body of another length would be another response. */
+const OWN_HEADERS: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding']);
+
 /** Writes a whole HTTP response that refuses an upgrade, after which the connection is to be closed. */
 export function formatRefusal(status: number, body: string | Uint8Array, headers: readonly HeaderLine[] = []): Buffer {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
@@ -58,7 +61,7 @@ export function formatRefusal(status: number, body: string | Uint8Array, headers
     ['Content-Length', String(bytes.byteLength)],
     ...type,
     ...(STATUS_HEADERS.get(status) ?? []).filter(([name]) => !given.has(name.toLowerCase())),
-    ...headers,
+    ...headers.filter(([name]) => !OWN_HEADERS.has(name.toLowerCase())),
   ]);
   return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
 }
