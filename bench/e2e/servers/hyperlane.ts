@@ -1,0 +1,110 @@
+/**
+ * This library as its users run it: `Server`, `Context`, a route, and one request and one response middleware.
+ *
+ * Variants: `sync`, handlers that are plain functions; `async`, the same as `async` functions, as the tutorial writes
+ * them; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it.
+ */
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Context, Server as HyperlaneServer, WebSocketStream } from '../../../lib/index.ts';
+import { MAX_BACKPRESSURE_BYTES, MAX_MESSAGE_BYTES, readTask, serveQuestions } from '../server-process.ts';
+import { SERVER_TLS } from '../tls.ts';
+
+const { work, variant, lib } = readTask();
+const { Server, Broadcast, Request, select } = (await import(
+  `${lib}index.js`
+)) as typeof import('../../../lib/index.ts');
+
+let requests = 0;
+let responses = 0;
+
+function count(server: HyperlaneServer): void {
+  if (variant === 'async') {
+    server.requestMiddleware(async () => {
+      requests++;
+    });
+    server.responseMiddleware(async () => {
+      responses++;
+    });
+  } else {
+    server.requestMiddleware(() => {
+      requests++;
+    });
+    server.responseMiddleware(() => {
+      responses++;
+    });
+  }
+}
+
+function addEcho(server: HyperlaneServer): void {
+  if (variant === 'async') {
+    server.route('/', async (ctx) => {
+      await ctx.sendResponseBody(ctx.getRequestBody());
+    });
+  } else {
+    server.route('/', (ctx) => {
+      ctx.sendResponseBody(ctx.getRequestBody());
+    });
+  }
+}
+
+function addChat(server: HyperlaneServer): void {
+  const room = new Set<WebSocketStream>();
+  server.onWebsocketConnected((ctx) => {
+    const stream = ctx.getStream()!;
+    room.add(stream);
+    stream.closed.then(() => room.delete(stream));
+  });
+  const sendToAll = (ctx: Context): void => {
+    const body = ctx.getRequestBody();
+    for (const stream of room) stream.send(body);
+  };
+  server.route('/', variant === 'async' ? async (ctx) => sendToAll(ctx) : sendToAll);
+}
+
+function addSelectChat(server: HyperlaneServer): void {
+  const broadcast = new Broadcast<string | Uint8Array>();
+  server.enableInnerWebsocketHandle('/');
+  server.route('/', async (ctx) => {
+    const stream = ctx.getStream()!;
+    const receiver = broadcast.subscribe();
+    try {
+      for (;;) {
+        const { key, value } = await select({
+          request: Request.websocketRequestFromStream(stream),
+          message: receiver.recv(),
+        });
+        if (key === 'request') broadcast.send(value.getBody());
+        else await ctx.sendResponseBody(value);
+      }
+    } catch {
+      receiver.unsubscribe();
+    }
+  });
+}
+
+const options = {
+  host: '127.0.0.1',
+  port: 0,
+  origins: '*',
+  maxMessageBytes: MAX_MESSAGE_BYTES,
+  maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
+} as const;
+const server = new Server(options);
+count(server);
+if (work.kind !== 'chat') addEcho(server);
+else if (variant === 'select') addSelectChat(server);
+else addChat(server);
+
+if (work.secure) {
+  const https = createServer(SERVER_TLS);
+  server.attach(https);
+  https.listen(0, '127.0.0.1', () => serveQuestions((https.address() as AddressInfo).port, 'working tree'));
+} else {
+  await server.run();
+  serveQuestions(server.address()!.port, 'working tree');
+}
+process.on('exit', () => {
+  // Reading the counters keeps them from being optimised away.
+  if (requests + responses < 0) process.exitCode = 1;
+});
