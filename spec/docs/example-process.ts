@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const START_TIMEOUT_MS = 20_000;
 
-/** A file of docs/examples that runs as its reader would run it, on a port that is free. */
+/** A file of docs/examples that runs as its reader would run it, on a port that is free unless `env` has a PORT. */
 export class ExampleProcess {
   /** The port it says that it listens on. */
   readonly port: number;
@@ -22,7 +22,7 @@ export class ExampleProcess {
   static async start(name: string, env: Record<string, string> = {}): Promise<ExampleProcess> {
     const child = spawn(process.execPath, ['--import', 'tsx', `docs/examples/${name}`], {
       cwd: ROOT,
-      env: { ...process.env, ...env, PORT: '0' },
+      env: { ...process.env, PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const output: string[] = [];
