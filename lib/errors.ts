@@ -96,6 +96,11 @@ const ERROR_TABLE = {
     closeCode: CloseCode.InvalidPayload,
     message: 'a text message or close reason is not valid UTF-8 (§8.1)',
   },
+  WS_ERR_INFLATE_FAILED: {
+    class: 'InvalidPayloadError',
+    closeCode: CloseCode.InvalidPayload,
+    message: 'a compressed message cannot be decompressed (RFC 7692 §7.2.2)',
+  },
   // Our limits, the peer's data. RFC 6455 §10.4.
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: {
     class: 'LimitError',
@@ -106,6 +111,12 @@ const ERROR_TABLE = {
     class: 'LimitError',
     closeCode: CloseCode.MessageTooBig,
     message: 'a message is larger than this endpoint takes; the option maxMessageBytes sets the limit',
+  },
+  WS_ERR_COMPRESSION_RATIO: {
+    class: 'LimitError',
+    closeCode: CloseCode.MessageTooBig,
+    message:
+      'a message is compressed more than this endpoint takes; the option maxRatio of perMessageDeflate sets the limit',
   },
   WS_ERR_BACKPRESSURE: {
     class: 'LimitError',
@@ -122,6 +133,10 @@ const ERROR_TABLE = {
   WS_ERR_INVALID_SUBPROTOCOL: {
     class: 'HandshakeError',
     message: 'the chosen subprotocol is not one that the client offered (§4.2.2)',
+  },
+  WS_ERR_INVALID_EXTENSIONS: {
+    class: 'HandshakeError',
+    message: 'the server answers with extensions that were not offered (§4.1)',
   },
   // How a connection that is no longer there answers.
   WS_ERR_CONNECTION_CLOSED: { class: 'ConnectionClosedError', message: 'the connection is closed' },
@@ -213,7 +228,7 @@ export class HandshakeError extends WebSocketError {
 /** The peer broke the framing or the sequence of RFC 6455. */
 export class ProtocolError extends WebSocketError {}
 
-/** The payload is not what its type promises: bad UTF-8. */
+/** The payload is not what its type promises: bad UTF-8, or bad compressed data. */
 export class InvalidPayloadError extends WebSocketError {}
 
 /** A limit of this endpoint was passed by the peer's data. */

@@ -8,7 +8,7 @@ const CHAR_SPACE = 0x20;
 const CHAR_COMMA = 0x2c;
 
 /** Tells whether a character may stand in a token. RFC 9110 §5.6.2. */
-function isTokenChar(char: number): boolean {
+export function isTokenChar(char: number): boolean {
   if ((char >= 0x61 && char <= 0x7a) || (char >= 0x41 && char <= 0x5a) || (char >= 0x30 && char <= 0x39)) return true;
   switch (char) {
     case 0x21: // !

@@ -59,6 +59,8 @@ export class Transport {
     socket.on('end', onEnd);
     socket.on('error', ignoreError);
     socket.on('close', onClose);
+    // It may have been paused until there was somebody to read it.
+    socket.resume();
     if (head.length > 0) this.receive(Buffer.from(head));
     if (socket.destroyed) this.close();
   }

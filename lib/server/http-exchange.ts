@@ -16,7 +16,7 @@ export class HttpExchange implements Exchange {
   readonly #response: ServerResponse;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
-    this.head = new RequestHead(request);
+    this.head = new RequestHead(request, request.socket);
     this.#request = request;
     this.#response = response;
   }

@@ -1,4 +1,6 @@
-import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { UpgradeHead } from '../handshake/upgrade.ts';
 
 /** Where a peer is. */
 export interface SocketAddress {
@@ -18,23 +20,27 @@ export class RequestHead {
   readonly path: string;
   /** Values of the route's `:name` parameters, decoded. */
   params: ReadonlyMap<string, string> = NO_PARAMS;
-  readonly address: SocketAddress | undefined;
+  readonly #socket: Partial<Socket>;
   readonly #queryText: string;
-  readonly #headers: IncomingMessage['headers'];
+  readonly #headers: UpgradeHead['headers'];
   #headerMap: ReadonlyMap<string, string> | undefined;
   #querys: ReadonlyMap<string, string> | undefined;
 
-  constructor(request: IncomingMessage) {
+  constructor(request: UpgradeHead, socket: Duplex) {
     this.method = request.method ?? 'GET';
     const target = splitTarget(request.url ?? '/');
     this.path = target.path;
     this.#queryText = target.query;
     this.#headers = request.headers;
-    const { remoteAddress, remotePort } = request.socket;
-    this.address =
-      remoteAddress === undefined || remotePort === undefined
-        ? undefined
-        : { address: remoteAddress, port: remotePort };
+    this.#socket = socket as Partial<Socket>;
+  }
+
+  /** Where the peer is; `undefined` where the transport has no addresses, and when it is gone and nobody asked before. */
+  get address(): SocketAddress | undefined {
+    // Asked of the system only when somebody wants to know, and remembered by the socket.
+    const { remoteAddress, remotePort } = this.#socket;
+    if (remoteAddress === undefined || remotePort === undefined) return undefined;
+    return { address: remoteAddress, port: remotePort };
   }
 
   get host(): string | undefined {

@@ -4,17 +4,17 @@ import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
 import { ConnectionClosedError, HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
-import { formatAccept, type HeaderLine } from '../handshake/response.ts';
-import { chooseSubprotocol } from '../handshake/subprotocol.ts';
-import { checkUpgrade, type UpgradeRequest } from '../handshake/upgrade.ts';
+import { checkUpgrade, type UpgradeHead, type UpgradeRequest } from '../handshake/upgrade.ts';
+import { Door } from '../net/door.ts';
 import { ignoreError } from '../net/transport.ts';
+import { acceptUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { checkOption, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { Response } from './response.ts';
-import { RouteMatcher } from './route-matcher.ts';
+import { Routes } from './routes.ts';
 import { UpgradeExchange } from './upgrade-exchange.ts';
 import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
 
@@ -39,11 +39,6 @@ export interface CloseResult {
   readonly cut: number;
 }
 
-interface Route {
-  readonly pattern: string;
-  readonly handler: Handler;
-}
-
 const DEFAULT_CLOSE_TIMEOUT_MS = 5000;
 /** How often node:http looks for requests that take too long. */
 const CHECK_INTERVAL_MS = 1000;
@@ -60,19 +55,14 @@ const CHECK_INTERVAL_MS = 1000;
  */
 export class Server implements SessionHost {
   #options: ResolvedOptions;
-  readonly #routes = new RouteMatcher<Route>();
-  readonly #inner = new Map<string, boolean>();
-  readonly #requestMiddleware: Handler[] = [];
-  readonly #responseMiddleware: Handler[] = [];
+  readonly #routes = new Routes(answerNotFound);
   readonly #upgradeMiddleware: Handler[] = [];
-  readonly #connectedHooks: Handler[] = [];
   #errorHandler: ErrorHandler = logError;
   #http: HttpServer | undefined;
+  #door: Door | undefined;
   readonly #attached = new Map<HttpServer, (request: IncomingMessage, socket: Duplex, head: Buffer) => void>();
   readonly #sessions = new Set<WebSocketSession>();
   #closing = false;
-  /** The handlers of each route in order, made when first needed and again after a registration. */
-  #chains = new Map<string, SessionHandlers>();
 
   /** @throws {TypeError} for an option that does not exist, {RangeError} for a value it cannot have */
   constructor(options: ServerOptions = {}) {
@@ -111,21 +101,19 @@ export class Server implements SessionHost {
    * @throws {TypeError} when the handler is no function, as in every method that takes one
    */
   route(pattern: string, handler: Handler): this {
-    this.#routes.add(pattern, { pattern, handler: checkHandler(`route('${pattern}', …)`, handler) });
+    this.#routes.addRoute(pattern, checkHandler(`route('${pattern}', …)`, handler));
     return this;
   }
 
   /** Registers a handler that runs before the route, in order of registration: for each HTTP request and each message. */
   requestMiddleware(handler: Handler): this {
-    this.#requestMiddleware.push(checkHandler('requestMiddleware', handler));
-    this.#chains.clear();
+    this.#routes.addBefore(checkHandler('requestMiddleware', handler));
     return this;
   }
 
   /** Registers a handler that runs after the route, in order of registration. */
   responseMiddleware(handler: Handler): this {
-    this.#responseMiddleware.push(checkHandler('responseMiddleware', handler));
-    this.#chains.clear();
+    this.#routes.addAfter(checkHandler('responseMiddleware', handler));
     return this;
   }
 
@@ -141,8 +129,7 @@ export class Server implements SessionHost {
 
   /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
   onWebsocketConnected(handler: Handler): this {
-    this.#connectedHooks.push(checkHandler('onWebsocketConnected', handler));
-    this.#chains.clear();
+    this.#routes.addConnected(checkHandler('onWebsocketConnected', handler));
     return this;
   }
 
@@ -153,14 +140,12 @@ export class Server implements SessionHost {
    * @param pattern - as it was, or will be, given to `route`
    */
   enableInnerWebsocketHandle(pattern: string): this {
-    this.#inner.set(pattern, true);
-    this.#chains.clear();
+    this.#routes.setOwnsStream(pattern, true);
     return this;
   }
 
   disableInnerWebsocketHandle(pattern: string): this {
-    this.#inner.delete(pattern);
-    this.#chains.clear();
+    this.#routes.setOwnsStream(pattern, false);
     return this;
   }
 
@@ -182,7 +167,7 @@ export class Server implements SessionHost {
     if (this.#http !== undefined) {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'the server is running already: call run() once');
     }
-    this.#checkInnerRoutes();
+    this.#routes.check();
     const { host, port, nodelay, maxHeaderBytes, handshakeTimeoutMs } = this.#options;
     const http = createServer({
       noDelay: nodelay,
@@ -192,6 +177,7 @@ export class Server implements SessionHost {
     });
     http.on('request', (request, response) => void this.#handleRequest(request, response));
     http.on('upgrade', (request, socket, head) => this.handleUpgrade(request, socket, head));
+    this.#door = new Door(http, this.#options, (request, socket, head) => this.handleUpgrade(request, socket, head));
     this.#http = http;
     this.#closing = false;
     try {
@@ -232,6 +218,7 @@ export class Server implements SessionHost {
       if (http === undefined) resolve();
       else http.close(() => resolve());
     });
+    this.#door?.closeSilent();
     http?.closeIdleConnections();
     const total = this.#sessions.size;
     for (const session of this.#sessions) session.shutDown(code, reason);
@@ -253,7 +240,7 @@ export class Server implements SessionHost {
    * other 'upgrade' listeners, paths without a route are left to them.
    */
   attach(server: HttpServer): this {
-    this.#checkInnerRoutes();
+    this.#routes.check();
     if (typeof server?.on !== 'function') {
       throw new TypeError('attach takes a server of node:http or node:https: for Express, what app.listen() returned');
     }
@@ -261,7 +248,7 @@ export class Server implements SessionHost {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
     }
     const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const path = new RequestHead(request).path;
+      const path = new RequestHead(request, socket).path;
       if (server.listenerCount('upgrade') > 1 && this.#routes.match(path) === undefined) return;
       this.handleUpgrade(request, socket, head);
     };
@@ -275,9 +262,9 @@ export class Server implements SessionHost {
    * Answers an upgrade request: for the 'upgrade' event of `node:http`, or a framework's. Never throws for what the
    * client sent.
    */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     socket.on('error', ignoreError);
-    const exchange = new UpgradeExchange(new RequestHead(request), socket);
+    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket);
     let upgrade: UpgradeRequest;
     try {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
@@ -336,7 +323,7 @@ export class Server implements SessionHost {
       }
       if (match === undefined) throw new HandshakeError(404, 'no route has this path');
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
-      this.#open(exchange, upgrade, this.#handlersOf(match.value), response, socket, head);
+      this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
     } catch (error) {
       this.#refuse(exchange, error);
       if (!(error instanceof HandshakeError)) await this.reportError(error, ctx);
@@ -351,18 +338,8 @@ export class Server implements SessionHost {
     socket: Duplex,
     head: Buffer,
   ): void {
-    const subprotocol =
-      response.getHeader('sec-websocket-protocol') ??
-      chooseSubprotocol(this.#options.subprotocols, upgrade.subprotocols) ??
-      '';
-    if (subprotocol !== '' && !upgrade.subprotocols.includes(subprotocol)) {
-      throw new InvalidStateError('WS_ERR_INVALID_SUBPROTOCOL');
-    }
-    const headers: HeaderLine[] = subprotocol === '' ? [] : [['Sec-WebSocket-Protocol', subprotocol]];
-    for (const line of response.getHeaders()) {
-      if (!OWN_HEADERS.has(line[0].toLowerCase())) headers.push(line);
-    }
-    socket.write(formatAccept(upgrade.key, headers), 'latin1');
+    const { head: answer, subprotocol } = acceptUpgrade(upgrade, response, this.#options.subprotocols);
+    socket.write(answer, 'latin1');
     const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, subprotocol);
     session.attributes = exchange.attributes;
     this.#sessions.add(session);
@@ -382,7 +359,7 @@ export class Server implements SessionHost {
     let ctx = new Context(exchange, Buffer.alloc(0), response);
     try {
       ctx = new Context(exchange, await exchange.readBody(this.#options.maxRequestBodyBytes), response);
-      await runHandlers(this.#handlersOf(match?.value).message, ctx);
+      await runHandlers(this.#routes.handlersOf(match?.value).message, ctx);
       if (ctx.getClosed()) await exchange.close(response);
       else await exchange.finish(response);
     } catch (error) {
@@ -392,44 +369,7 @@ export class Server implements SessionHost {
       exchange.abandon(error instanceof LimitError ? 413 : 500, response);
     }
   }
-
-  /** The handlers of a route, or of a path that has none, in the order they run. */
-  #handlersOf(route: Route | undefined): SessionHandlers {
-    const key = route?.pattern ?? '';
-    let handlers = this.#chains.get(key);
-    if (handlers === undefined) {
-      const own = route === undefined ? answerNotFound : route.handler;
-      handlers = {
-        connected: [...this.#connectedHooks],
-        message: [...this.#requestMiddleware, own, ...this.#responseMiddleware],
-        ownsStream: this.#inner.has(key),
-      };
-      this.#chains.set(key, handlers);
-    }
-    return handlers;
-  }
-
-  #checkInnerRoutes(): void {
-    for (const pattern of this.#inner.keys()) {
-      if (this.#routes.patterns.includes(pattern)) continue;
-      throw new InvalidStateError(
-        'WS_ERR_UNKNOWN_ROUTE',
-        `enableInnerWebsocketHandle("${pattern}") fits no route: register it with server.route("${pattern}", handler)`,
-      );
-    }
-  }
 }
-
-/** Header lines of the 101 that the handshake writes itself. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([
-  'upgrade',
-  'connection',
-  'sec-websocket-accept',
-  'sec-websocket-protocol',
-  'sec-websocket-extensions',
-  'content-length',
-  'transfer-encoding',
-]);
 
 function logError(error: unknown): void {
   console.error(error);
