@@ -1,0 +1,84 @@
+import { InvalidStateError } from '../errors.ts';
+import type { Handler } from './hooks.ts';
+import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
+import type { SessionHandlers } from './websocket-session.ts';
+
+/** A handler and the pattern it is registered for. */
+export interface Route {
+  readonly pattern: string;
+  readonly handler: Handler;
+}
+
+/** What runs for which path: routes, the middleware around them, and the hooks of a new WebSocket. */
+export class Routes {
+  readonly #matcher = new RouteMatcher<Route>();
+  /** Patterns whose handlers own their stream. */
+  readonly #inner = new Set<string>();
+  readonly #before: Handler[] = [];
+  readonly #after: Handler[] = [];
+  readonly #connected: Handler[] = [];
+  readonly #notFound: Handler;
+  /** The handlers of each pattern in order, made when first needed and again after a registration. */
+  readonly #chains = new Map<string, SessionHandlers>();
+
+  /** @param notFound - runs in place of a route for a path that has none */
+  constructor(notFound: Handler) {
+    this.#notFound = notFound;
+  }
+
+  /** @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE */
+  addRoute(pattern: string, handler: Handler): void {
+    this.#matcher.add(pattern, { pattern, handler });
+  }
+
+  addBefore(handler: Handler): void {
+    this.#before.push(handler);
+    this.#chains.clear();
+  }
+
+  addAfter(handler: Handler): void {
+    this.#after.push(handler);
+    this.#chains.clear();
+  }
+
+  addConnected(handler: Handler): void {
+    this.#connected.push(handler);
+    this.#chains.clear();
+  }
+
+  setOwnsStream(pattern: string, ownsStream: boolean): void {
+    if (ownsStream) this.#inner.add(pattern);
+    else this.#inner.delete(pattern);
+    this.#chains.clear();
+  }
+
+  match(path: string): RouteMatch<Route> | undefined {
+    return this.#matcher.match(path);
+  }
+
+  /** The handlers of a route, or of a path that has none, in the order they run. */
+  handlersOf(route: Route | undefined): SessionHandlers {
+    const key = route?.pattern ?? '';
+    let handlers = this.#chains.get(key);
+    if (handlers === undefined) {
+      handlers = {
+        connected: [...this.#connected],
+        message: [...this.#before, route?.handler ?? this.#notFound, ...this.#after],
+        ownsStream: this.#inner.has(key),
+      };
+      this.#chains.set(key, handlers);
+    }
+    return handlers;
+  }
+
+  /** @throws {InvalidStateError} WS_ERR_UNKNOWN_ROUTE when a pattern that owns its stream has no route */
+  check(): void {
+    for (const pattern of this.#inner) {
+      if (this.#matcher.patterns.includes(pattern)) continue;
+      throw new InvalidStateError(
+        'WS_ERR_UNKNOWN_ROUTE',
+        `enableInnerWebsocketHandle("${pattern}") fits no route: register it with server.route("${pattern}", handler)`,
+      );
+    }
+  }
+}
