@@ -13,8 +13,12 @@ export function createChatServer(options: Partial<ChatLimits> = {}): Server {
   const limits: ChatLimits = { ...DEFAULT_LIMITS, ...options };
   const rooms = new Rooms(limits);
 
-  // Twice what is taken: a picture that is somewhat too large is answered with a sentence, not with the end.
-  const server = new Server({ maxMessageBytes: 2 * limits.maxPictureBytes });
+  const server = new Server({
+    // Twice what is taken: a picture that is somewhat too large is answered with a sentence, not with the end.
+    maxMessageBytes: 2 * limits.maxPictureBytes,
+    // One whose network is gone is out of the room within two of these.
+    heartbeatIntervalMs: 15_000,
+  });
 
   server.requestMiddleware(setPageHeaders);
   server.route('/', serveIndex);
@@ -45,7 +49,7 @@ async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise
     for (;;) {
       try {
         const next = await select({
-          request: Request.websocketRequestFromStream(stream, limits.quietMs),
+          request: Request.websocketRequestFromStream(stream),
           event: member.events.recv(),
         });
         if (next.key === 'event') await ctx.sendResponseBody(next.value);
@@ -57,7 +61,7 @@ async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise
       }
     }
   } catch (error) {
-    // It left, said nothing for too long, broke the protocol, or joined again elsewhere.
+    // It left, was cut off, broke the protocol, or joined again elsewhere.
     if (!(error instanceof WebSocketError)) throw error;
   } finally {
     room.leave(member);

@@ -18,8 +18,6 @@ export interface ChatLimits {
   readonly burstMessages: number;
   /** Messages a member may send in the long run. */
   readonly messagesPerSecond: number;
-  /** After this long without a word a member is taken for gone; the page says something every 20 seconds. */
-  readonly quietMs: number;
 }
 
 const KIB = 1024;
@@ -36,5 +34,4 @@ export const DEFAULT_LIMITS: ChatLimits = {
   maxWaitingEvents: 64,
   burstMessages: 20,
   messagesPerSecond: 4,
-  quietMs: 60_000,
 };

@@ -144,6 +144,7 @@ function chat(roomName, wantedName) {
     setCatchingUp(false);
     $('chat').classList.add('online');
     $('offline').hidden = true;
+    $('problem').hidden = true;
     showCount();
     if (!wasHere) showNotice(`You joined as ${me.name}`);
     wasHere = true;

@@ -83,7 +83,9 @@ function showEntry({ id, at, name }, isMine, bubble) {
   }
   last = { name, at, entry };
   if (!isMine) entry.append(avatarOf(name));
-  entry.append(element('p', 'author', isMine ? 'You' : name), bubble);
+  const said = element('div', 'said');
+  said.append(element('p', 'author', isMine ? 'You' : name), bubble);
+  entry.append(said);
   append(entry, isMine);
   return true;
 }
