@@ -5,10 +5,10 @@ import { CloseCode } from '../codec/close-code.ts';
 import { LimitError, type WebSocketError } from '../errors.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
-import { type Flushable, flushSoon } from './flush-queue.ts';
 import { Inbox } from './inbox.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness, type LivenessHost } from './liveness.ts';
+import { ignoreRejection, Outbox, RESOLVED, rejected } from './outbox.ts';
 import { Transport, type TransportEvents } from './transport.ts';
 
 /** Who looks after a connection. */
@@ -19,13 +19,7 @@ export interface ConnectionOwner {
   onConnectionClosed(info: CloseInfo): void;
 }
 
-const RESOLVED: Promise<void> = Promise.resolve();
 const EMPTY = Buffer.alloc(0);
-
-interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
-}
 
 /**
  * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
@@ -33,11 +27,12 @@ interface Waiter {
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-export class Connection implements ProtocolEvents, TransportEvents, Flushable, LivenessHost {
+export class Connection implements ProtocolEvents, TransportEvents, LivenessHost {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
   readonly #protocol: Protocol;
   readonly #transport: Transport;
+  readonly #outbox: Outbox;
   readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
   readonly #isServer: boolean;
@@ -48,12 +43,9 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
   #unread: Buffer | undefined;
   #paused = false;
   #resuming = false;
-  #receiving = false;
-  #flushing = false;
   #finished = false;
   #gone = false;
   #error: WebSocketError | undefined;
-  #drainWaiters: Waiter[] | undefined;
   #closedPromise: Promise<CloseInfo> | undefined;
   #resolveClosed: ((info: CloseInfo) => void) | undefined;
 
@@ -63,6 +55,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
     this.#isServer = role === 'server';
     this.#protocol = new Protocol(role, this, limits);
     this.#transport = new Transport(socket, this);
+    this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
     this.#liveness = new Liveness(this, limits);
   }
 
@@ -93,7 +86,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
 
   /** Bytes that were sent and have not left this process. */
   get bufferedBytes(): number {
-    return this.#protocol.outputBytes + this.#transport.pendingBytes;
+    return this.#outbox.bufferedBytes;
   }
 
   /** Milliseconds from the latest answered Ping to its Pong, `undefined` before the first. */
@@ -127,14 +120,12 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
    */
   send(data: string | Uint8Array): Promise<void> {
     if (this.#protocol.state !== 'open') return rejected(this.#protocol.closedError());
-    if (this.bufferedBytes > this.#limits.maxBackpressureBytes) {
-      const { backpressurePolicy } = this.#limits;
-      if (backpressurePolicy === 'drop') return RESOLVED;
-      if (backpressurePolicy === 'close') return this.#refuseBackpressure();
-    }
     this.#liveness.active();
-    this.#protocol.sendMessage(data);
-    return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
+    const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
+    if (this.bufferedBytes > maxBackpressureBytes && backpressurePolicy !== 'wait') {
+      return backpressurePolicy === 'drop' ? RESOLVED : this.#refuseBackpressure();
+    }
+    return this.#outbox.send(data);
   }
 
   /**
@@ -153,10 +144,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
   flush(): Promise<void> {
-    // Also to a socket that asked to wait: what is told to have left must have been written before.
-    this.#writeOutput();
-    if (this.bufferedBytes === 0 || this.#gone) return RESOLVED;
-    return new Promise((resolve) => this.#transport.afterWrites(resolve));
+    return this.#outbox.flush();
   }
 
   /**
@@ -220,12 +208,12 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
 
   /** @internal */
   onDrain(): void {
-    this.flushOutput();
+    this.#outbox.flushOutput();
   }
 
   /** @internal */
   onEnd(): void {
-    this.flushOutput();
+    this.#outbox.flushOutput();
     this.#finish();
     this.#transport.end();
     this.#liveness.startClosing();
@@ -237,9 +225,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
     this.#finish();
     this.#protocol.receiveEnd();
     this.#liveness.stop(this.#protocol.closedError());
-    const waiters = this.#drainWaiters;
-    this.#drainWaiters = undefined;
-    if (waiters !== undefined) for (const waiter of waiters) waiter.reject(this.#protocol.closedError());
+    this.#outbox.close(this.#protocol.closedError());
     const info = this.#protocol.close!;
     this.#resolveClosed?.(info);
     this.#owner?.onConnectionClosed(info);
@@ -270,9 +256,7 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
 
   /** @internal */
   onOutput(): void {
-    if (this.#receiving || this.#flushing) return;
-    this.#flushing = true;
-    flushSoon(this);
+    this.#outbox.schedule();
   }
 
   /** @internal */
@@ -287,27 +271,8 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
     // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
     // never see the Close frame.
     this.#transport.resume();
-    if (!this.#receiving) this.flushOutput();
-  }
-
-  /** @internal */
-  flushOutput(): void {
-    this.#flushing = false;
-    if (!this.#transport.blocked) this.#writeOutput();
-  }
-
-  // ----------------------------------------------------------------------------------------------------------------
-
-  #writeOutput(): void {
-    if (this.#gone) return;
-    const chunks = this.#protocol.takeOutput();
-    if (chunks.length > 0) {
-      if (this.#transport.write(chunks)) this.#protocol.outputReleased();
-      else this.#protocol.outputRetained();
-    }
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
-    if (this.#finished && (this.#isServer || this.#error !== undefined)) this.#transport.end();
-    this.#wakeDrained();
+    if (this.#isServer || this.#error !== undefined) this.#outbox.end();
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -336,10 +301,9 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
 
   /** Reads bytes, and then sends all answers at once. */
   #receive(bytes: Buffer, start: number, end: number): number {
-    this.#receiving = true;
+    this.#outbox.cork();
     const read = this.#protocol.receiveData(bytes, start, end);
-    this.#receiving = false;
-    this.flushOutput();
+    this.#outbox.uncork();
     return read;
   }
 
@@ -400,39 +364,8 @@ export class Connection implements ProtocolEvents, TransportEvents, Flushable, L
     this.#transport.destroy();
     return rejected(error);
   }
-
-  #drained(): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      this.#drainWaiters ??= [];
-      this.#drainWaiters.push({ resolve, reject });
-    });
-    promise.catch(ignoreRejection);
-    if (!this.#receiving) this.flushOutput();
-    return promise;
-  }
-
-  #wakeDrained(): void {
-    if (this.#drainWaiters === undefined) return;
-    if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
-      // A socket with a higher mark than ours does not say when it has drained, so it is asked to.
-      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.#wakeDrained());
-      return;
-    }
-    const waiters = this.#drainWaiters;
-    this.#drainWaiters = undefined;
-    for (const waiter of waiters) waiter.resolve();
-  }
 }
 
 function resumeReading(connection: Connection): void {
   connection.resumeReading();
 }
-
-/** A rejected promise that does not end the process when nobody looks at it. */
-function rejected(error: unknown): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(ignoreRejection);
-  return promise;
-}
-
-function ignoreRejection(): void {}

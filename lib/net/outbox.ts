@@ -1,0 +1,134 @@
+import type { Protocol } from '../protocol/protocol.ts';
+import { type Flushable, flushSoon } from './flush-queue.ts';
+import type { ConnectionLimits } from './limits.ts';
+import type { Transport } from './transport.ts';
+
+/** What a send returns that need not wait: no promise is made for it. */
+export const RESOLVED: Promise<void> = Promise.resolve();
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * What leaves one connection, and when: everything sent while bytes are being received, or within one turn of the event
+ * loop, in one write; and what senders are told when the peer does not keep up.
+ */
+export class Outbox implements Flushable {
+  readonly #protocol: Protocol;
+  readonly #transport: Transport;
+  readonly #limits: ConnectionLimits;
+  /** Whether a flush is certain to come: at the end of this read, or of this turn. */
+  #corked = false;
+  #scheduled = false;
+  /** Whether the transport is to end behind the last byte. */
+  #ending = false;
+  #closed = false;
+  /** Senders that wait for the peer to catch up. */
+  #waiters: Waiter[] | undefined;
+
+  constructor(protocol: Protocol, transport: Transport, limits: ConnectionLimits) {
+    this.#protocol = protocol;
+    this.#transport = transport;
+    this.#limits = limits;
+  }
+
+  /** Bytes that were sent and have not left this process. */
+  get bufferedBytes(): number {
+    return this.#protocol.outputBytes + this.#transport.pendingBytes;
+  }
+
+  /** Sends a message. Resolves at once, or, above the high-water mark, when the peer has caught up. */
+  send(data: string | Uint8Array): Promise<void> {
+    this.#protocol.sendMessage(data);
+    return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
+  }
+
+  /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
+  flush(): Promise<void> {
+    // Also to a socket that asked to wait: what is told to have left must have been written before.
+    this.#write();
+    if (this.bufferedBytes === 0 || this.#closed) return RESOLVED;
+    return new Promise((resolve) => this.#transport.afterWrites(resolve));
+  }
+
+  /** Holds all output back until `uncork`. */
+  cork(): void {
+    this.#corked = true;
+  }
+
+  uncork(): void {
+    this.#corked = false;
+    this.flushOutput();
+  }
+
+  /** Says that there is output where there was none: it is written soon. */
+  schedule(): void {
+    if (this.#corked || this.#scheduled) return;
+    this.#scheduled = true;
+    flushSoon(this);
+  }
+
+  /** Ends the transport once all output has been written. */
+  end(): void {
+    this.#ending = true;
+    if (!this.#corked) this.flushOutput();
+  }
+
+  /** Writes what the transport will take, and tells the senders that wait. */
+  flushOutput(): void {
+    this.#scheduled = false;
+    if (!this.#transport.blocked) this.#write();
+  }
+
+  #write(): void {
+    if (this.#closed) return;
+    const chunks = this.#protocol.takeOutput();
+    if (chunks.length > 0) {
+      if (this.#transport.write(chunks)) this.#protocol.outputReleased();
+      else this.#protocol.outputRetained();
+    }
+    if (this.#ending) this.#transport.end();
+    this.#wake();
+  }
+
+  /** Says that nothing can leave any more, and has the senders that wait rejected with `error`. */
+  close(error: unknown): void {
+    this.#closed = true;
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    if (waiters !== undefined) for (const waiter of waiters) waiter.reject(error);
+  }
+
+  #drained(): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#waiters ??= [];
+      this.#waiters.push({ resolve, reject });
+    });
+    promise.catch(ignoreRejection);
+    if (!this.#corked) this.flushOutput();
+    return promise;
+  }
+
+  #wake(): void {
+    if (this.#waiters === undefined) return;
+    if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
+      // A socket with a higher mark than ours does not say when it has drained, so it is asked to.
+      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.#wake());
+      return;
+    }
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const waiter of waiters) waiter.resolve();
+  }
+}
+
+/** A rejected promise that does not end the process when nobody looks at it. */
+export function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(ignoreRejection);
+  return promise;
+}
+
+export function ignoreRejection(): void {}
