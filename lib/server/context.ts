@@ -184,7 +184,7 @@ export class Context {
 
   /** Writes at once all that was sent, and resolves when it has left this process. */
   flush(): Promise<void> {
-    return this.#exchange.flush();
+    return this.#exchange.flush(this.#response);
   }
 
   /**

@@ -14,7 +14,7 @@ export interface Exchange {
   sendResponse(response: Response): Promise<void>;
   /** Sends what was set, unless that happened before; `last`: and then ends the connection. */
   send(response: Response, last: boolean): Promise<void>;
-  flush(): Promise<void>;
+  flush(response: Response | undefined): Promise<void>;
   close(response: Response | undefined, code: number | undefined, reason: string | undefined): Promise<void>;
 }
 

@@ -1,10 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
 import { type Exchange, rejected } from './exchange.ts';
+import type { ResolvedOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { checkBody, Response } from './response.ts';
 
 const EVENT_STREAM = 'text/event-stream';
+/** Statuses of responses that have no body, whatever was set. RFC 9110 §6.4.1. */
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+
+/** The bounds of one request and its response. */
+export type HttpLimits = Pick<ResolvedOptions, 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'>;
 
 /** A plain HTTP request and its response, over node:http. */
 export class HttpExchange implements Exchange {
@@ -14,11 +20,15 @@ export class HttpExchange implements Exchange {
   attributes: Map<string, unknown> | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #limits: HttpLimits;
+  /** Resolves when the client has caught up; shared by all sends that wait for it. */
+  #drained: Promise<void> | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, limits: HttpLimits) {
     this.head = new RequestHead(request, request.socket);
     this.#request = request;
     this.#response = response;
+    this.#limits = limits;
   }
 
   /** Whether the client is still there to be answered. */
@@ -31,13 +41,19 @@ export class HttpExchange implements Exchange {
     return this.#response.headersSent;
   }
 
+  /** Has the connection end behind this response. */
+  endConnection(): void {
+    if (!this.isStarted) this.#response.shouldKeepAlive = false;
+  }
+
   /**
    * Reads the body of the request.
    *
    * Rejects with LimitError (WS_ERR_REQUEST_BODY_TOO_LARGE) as soon as it is known to be larger than `maxBytes`, and with
    * ConnectionClosedError when the client goes away.
    */
-  async readBody(maxBytes: number): Promise<Buffer> {
+  async readBody(): Promise<Buffer> {
+    const maxBytes = this.#limits.maxRequestBodyBytes;
     const announced = Number(this.#request.headers['content-length'] ?? 0);
     if (announced > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
     const chunks: Buffer[] = [];
@@ -64,35 +80,49 @@ export class HttpExchange implements Exchange {
     const body = response.getBody();
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.#setHead(response);
-    if (response.getHeader('content-length') === undefined && response.getStatusCode() !== 204) {
+    if (response.getHeader('content-length') === undefined && !BODILESS.has(response.getStatusCode())) {
       this.#response.setHeader('Content-Length', bytes.byteLength);
     }
     this.#response.end(bytes);
   }
 
   async send(response: Response, last: boolean): Promise<void> {
-    if (last && !this.isStarted) this.#response.shouldKeepAlive = false;
+    if (last) this.endConnection();
     if (!this.isStarted && this.isOpen) await this.sendResponse(response);
     if (last) await this.close(response);
   }
 
   sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void> {
     checkBody(body);
-    if (!this.isOpen) return rejected(goneError());
+    if (!this.isOpen) return rejected(this.#endedError());
+    if (this.#isOverwhelmed) {
+      // Never dropped: a body with a hole in it is another body.
+      this.#response.destroy();
+      return rejected(new LimitError('WS_ERR_BACKPRESSURE'));
+    }
     if (!this.isStarted) this.#setHead(response ?? new Response());
     return this.#write(body);
   }
 
-  /** Resolves when what was sent has left this process. */
-  flush(): Promise<void> {
+  /** Sends the head, if that was not done, and resolves when what was sent has left this process, or never will. */
+  flush(response: Response | undefined): Promise<void> {
     if (!this.isOpen) return Promise.resolve();
-    if (!this.isStarted) this.#response.flushHeaders();
-    return new Promise((resolve) => this.#response.write('', () => resolve()));
+    if (!this.isStarted) {
+      this.#setHead(response ?? new Response());
+      this.#response.flushHeaders();
+    }
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#response.off('close', done);
+        resolve();
+      };
+      this.#response.once('close', done).write('', done);
+    });
   }
 
   /** Ends the response, and with it the connection. */
   async close(response: Response | undefined): Promise<void> {
-    if (!this.isStarted) this.#response.shouldKeepAlive = false;
+    this.endConnection();
     await this.finish(response ?? new Response());
     const { socket } = this.#request;
     if (this.#response.writableFinished) socket.end();
@@ -111,6 +141,7 @@ export class HttpExchange implements Exchange {
     if (!this.isOpen) return;
     if (this.isStarted) this.#response.destroy();
     else {
+      for (const name of this.#response.getHeaderNames()) this.#response.removeHeader(name);
       if (!response.hasStatus) response.setStatusCode(statusCode);
       // What cannot be sent must not end the process, and there is nobody left to tell.
       this.finish(response).catch(() => this.#response.destroy());
@@ -131,17 +162,33 @@ export class HttpExchange implements Exchange {
 
   #write(body: string | Uint8Array): Promise<void> {
     if (body.length === 0 || this.#response.write(body)) return Promise.resolve();
+    this.#drained ??= this.#waitForDrain();
+    return this.#drained;
+  }
+
+  #waitForDrain(): Promise<void> {
     const response = this.#response;
     const promise = new Promise<void>((resolve, reject) => {
       const done = () => {
         response.off('drain', done).off('close', done);
-        if (response.destroyed) reject(goneError());
+        this.#drained = undefined;
+        // A response that was ended does not say 'drain'.
+        if (response.destroyed && !response.writableFinished) reject(goneError());
         else resolve();
       };
       response.on('drain', done).on('close', done);
     });
     promise.catch(() => {});
     return promise;
+  }
+
+  get #isOverwhelmed(): boolean {
+    const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
+    return this.#response.writableLength > maxBackpressureBytes && backpressurePolicy !== 'wait';
+  }
+
+  #endedError(): Error {
+    return this.#response.writableEnded ? new InvalidStateError('WS_ERR_RESPONSE_SENT') : goneError();
   }
 }
 

@@ -83,6 +83,9 @@ const DEFAULTS: ResolvedOptions = {
   idleTimeoutMs: 0,
 };
 
+/** A timer of a longer time fires at once. 24.8 days. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 const POLICIES: readonly string[] = ['wait', 'drop', 'close'] satisfies BackpressurePolicy[];
 
 /** Times that may be 0, which means never. */
@@ -103,9 +106,15 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     if (!Object.hasOwn(DEFAULTS, name)) {
       throw new TypeError(`"${name}" is no option of Server: there are ${Object.keys(DEFAULTS).join(', ')}`);
     }
-    if (value !== undefined) resolved[name] = checkOption(name, value);
+    if (value !== undefined) resolved[name] = bound(name, checkOption(name, value));
   }
   return resolved as unknown as ResolvedOptions;
+}
+
+/** Makes of Infinity, or of a fraction, what timers and node:http take. */
+function bound(name: string, value: unknown): unknown {
+  if (!name.endsWith('Ms') && name !== 'maxHeaderBytes') return value;
+  return Math.min(Math.ceil(value as number), MAX_TIMER_MS);
 }
 
 /** Checks one value, and returns it. @throws {RangeError} */

@@ -48,6 +48,13 @@ export class Response {
     return this;
   }
 
+  /** Forgets all that was set. @internal */
+  clear(): void {
+    this.#statusCode = undefined;
+    this.#body = undefined;
+    this.#headers.clear();
+  }
+
   /** Whether a status was set. @internal */
   get hasStatus(): boolean {
     return this.#statusCode !== undefined;

@@ -1,4 +1,4 @@
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
@@ -11,7 +11,7 @@ import { acceptUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
 import { HttpExchange } from './http-exchange.ts';
-import { checkOption, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
+import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { Response } from './response.ts';
 import { Routes } from './routes.ts';
@@ -40,6 +40,8 @@ export interface CloseResult {
 }
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 5000;
+/** How long a whole request may take: the default of node:http. */
+const REQUEST_TIMEOUT_MS = 300_000;
 /** How often node:http looks for requests that take too long. */
 const CHECK_INTERVAL_MS = 1000;
 
@@ -62,7 +64,13 @@ export class Server implements SessionHost {
   #door: Door | undefined;
   readonly #attached = new Map<HttpServer, (request: IncomingMessage, socket: Duplex, head: Buffer) => void>();
   readonly #sessions = new Set<WebSocketSession>();
+  /** Upgrades that are not decided, or were refused and linger. */
+  readonly #upgrades = new Set<UpgradeExchange>();
+  /** Requests whose responses have not left. */
+  readonly #requests = new Set<HttpExchange>();
   #closing = false;
+  /** Are called when the last WebSocket and the last upgrade are over. */
+  #whenEmpty: (() => void)[] = [];
 
   /** @throws {TypeError} for an option that does not exist, {RangeError} for a value it cannot have */
   constructor(options: ServerOptions = {}) {
@@ -173,8 +181,11 @@ export class Server implements SessionHost {
       noDelay: nodelay,
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: handshakeTimeoutMs,
+      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
       connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
     });
+    // It is called by http.close() too, and cuts responses that are on their way.
+    http.closeIdleConnections = () => {};
     http.on('request', (request, response) => void this.#handleRequest(request, response));
     http.on('upgrade', (request, socket, head) => this.handleUpgrade(request, socket, head));
     this.#door = new Door(http, this.#options, (request, socket, head) => this.handleUpgrade(request, socket, head));
@@ -189,6 +200,8 @@ export class Server implements SessionHost {
       this.#http = undefined;
       throw explainListenError(error, port);
     }
+    // What befalls it from now on, such as too many open files, is no end of it.
+    http.removeAllListeners('error').on('error', logError);
   }
 
   /** The address and port it listens on, `undefined` when it does not. */
@@ -214,24 +227,21 @@ export class Server implements SessionHost {
     this.#attached.clear();
 
     const http = this.#http;
-    const httpClosed = new Promise<void>((resolve) => {
-      if (http === undefined) resolve();
-      else http.close(() => resolve());
-    });
-    this.#door?.closeSilent();
-    http?.closeIdleConnections();
+    const httpClosed = http === undefined ? undefined : this.#closeHttp(http);
+    for (const exchange of this.#upgrades) exchange.refuseWith(503, 'the server is shutting down');
     const total = this.#sessions.size;
     for (const session of this.#sessions) session.shutDown(code, reason);
 
     let cut = 0;
-    const timer = setTimeout(() => {
+    const cutAll = () => {
       cut = this.#sessions.size;
-      for (const session of this.#sessions) session.destroy();
+      for (const connection of [...this.#sessions, ...this.#upgrades]) connection.destroy();
       http?.closeAllConnections();
-    }, timeout);
-    await Promise.all([httpClosed, this.#allSessionsClosed()]);
+    };
+    const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;
+    await Promise.all([httpClosed, this.#empty()]);
     clearTimeout(timer);
-    this.#http = undefined;
+    if (this.#http === http) this.#http = undefined;
     return { closed: total - cut, cut };
   }
 
@@ -264,13 +274,14 @@ export class Server implements SessionHost {
    */
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     socket.on('error', ignoreError);
-    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket);
+    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, (over) => this.#leave(over));
+    this.#upgrades.add(exchange);
     let upgrade: UpgradeRequest;
     try {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
       upgrade = checkUpgrade(request, this.#options.origins);
     } catch (error) {
-      this.#refuse(exchange, error);
+      void this.#refuse(exchange, error, new Context(exchange, ''));
       return;
     }
     const { nodelay, handshakeTimeoutMs } = this.#options;
@@ -292,19 +303,37 @@ export class Server implements SessionHost {
 
   /** @internal */
   onSessionClosed(session: WebSocketSession): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.#resolveAllClosed?.();
+    this.#leave(session);
   }
 
   // ----------------------------------------------------------------------------------------------------------------
 
-  #resolveAllClosed: (() => void) | undefined;
+  /** Has node:http accept no more. Resolves when its last connection is gone. */
+  #closeHttp(http: HttpServer): Promise<void> {
+    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    this.#door?.closeSilent();
+    for (const exchange of this.#requests) exchange.endConnection();
+    this.#closeIdle();
+    return closed;
+  }
 
-  async #allSessionsClosed(): Promise<void> {
-    if (this.#sessions.size === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#resolveAllClosed = resolve;
-    });
+  /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */
+  #closeIdle(): void {
+    if (this.#http !== undefined && this.#requests.size === 0) closeIdleConnections.call(this.#http);
+  }
+
+  /** Says that a WebSocket or an upgrade is over. */
+  #leave(connection: WebSocketSession | UpgradeExchange): void {
+    if (connection instanceof WebSocketSession) this.#sessions.delete(connection);
+    else this.#upgrades.delete(connection);
+    if (this.#sessions.size + this.#upgrades.size > 0) return;
+    for (const resolve of this.#whenEmpty) resolve();
+    this.#whenEmpty = [];
+  }
+
+  async #empty(): Promise<void> {
+    if (this.#sessions.size + this.#upgrades.size === 0) return;
+    await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
   }
 
   /** Runs the middleware of an upgrade, and opens the WebSocket or refuses it. */
@@ -325,8 +354,7 @@ export class Server implements SessionHost {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
       this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
     } catch (error) {
-      this.#refuse(exchange, error);
-      if (!(error instanceof HandshakeError)) await this.reportError(error, ctx);
+      await this.#refuse(exchange, error, ctx);
     }
   }
 
@@ -339,37 +367,51 @@ export class Server implements SessionHost {
     head: Buffer,
   ): void {
     const { head: answer, subprotocol } = acceptUpgrade(upgrade, response, this.#options.subprotocols);
-    socket.write(answer, 'latin1');
+    exchange.accept(answer);
     const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, subprotocol);
     session.attributes = exchange.attributes;
     this.#sessions.add(session);
     session.start(head);
   }
 
-  #refuse(exchange: UpgradeExchange, error: unknown): void {
+  /** Refuses an upgrade for an error, and reports it if it is one of user code. */
+  async #refuse(exchange: UpgradeExchange, error: unknown, ctx: Context): Promise<void> {
     const known = error instanceof HandshakeError;
     exchange.refuseWith(known ? error.httpStatus : 500, known ? error.message : '');
+    if (!known) await this.reportError(error, ctx);
   }
 
   async #handleRequest(request: IncomingMessage, serverResponse: ServerResponse): Promise<void> {
-    const exchange = new HttpExchange(request, serverResponse);
+    const exchange = new HttpExchange(request, serverResponse, this.#options);
+    this.#requests.add(exchange);
+    serverResponse.once('close', () => {
+      this.#requests.delete(exchange);
+      if (this.#closing) this.#closeIdle();
+    });
+    if (this.#closing) exchange.endConnection();
     const match = this.#routes.match(exchange.head.path);
     if (match !== undefined) exchange.head.params = match.params;
     const response = new Response();
     let ctx = new Context(exchange, Buffer.alloc(0), response);
     try {
-      ctx = new Context(exchange, await exchange.readBody(this.#options.maxRequestBodyBytes), response);
+      ctx = new Context(exchange, await exchange.readBody(), response);
       await runHandlers(this.#routes.handlersOf(match?.value).message, ctx);
       if (ctx.getClosed()) await exchange.close(response);
       else await exchange.finish(response);
     } catch (error) {
       if (error instanceof ConnectionClosedError && !exchange.isOpen) return;
-      if (error instanceof LimitError) response.setBody(error.message);
+      // Nothing of what was meant for a success goes out with an error.
+      if (!exchange.isStarted) response.clear();
+      const isTooLarge = error instanceof LimitError && error.code === 'WS_ERR_REQUEST_BODY_TOO_LARGE';
+      if (isTooLarge) response.setBody(error.message);
       else await this.reportError(error, ctx);
-      exchange.abandon(error instanceof LimitError ? 413 : 500, response);
+      exchange.abandon(isTooLarge ? 413 : 500, response);
     }
   }
 }
+
+/** That of node:http, which an instance of ours has another in place of. */
+const { closeIdleConnections } = HttpServer.prototype;
 
 function logError(error: unknown): void {
   console.error(error);

@@ -15,16 +15,33 @@ export class UpgradeExchange implements Exchange {
   readonly stream = undefined;
   attributes: Map<string, unknown> | undefined;
   readonly #socket: Duplex;
+  readonly #onOver: (exchange: UpgradeExchange) => void;
   #answered = false;
 
-  constructor(head: RequestHead, socket: Duplex) {
+  /** @param onOver - is called when the WebSocket is open, or the connection gone */
+  constructor(head: RequestHead, socket: Duplex, onOver: (exchange: UpgradeExchange) => void) {
     this.head = head;
     this.#socket = socket;
+    this.#onOver = onOver;
+    socket.once('close', this.#over);
   }
 
   /** Whether the request was answered, or its client went away. */
   get isOver(): boolean {
     return this.#answered || this.#socket.destroyed || !this.#socket.writable;
+  }
+
+  /** Opens the WebSocket: writes the head that says so. */
+  accept(answer: string): void {
+    this.#answered = true;
+    this.#socket.write(answer, 'latin1');
+    this.#socket.off('close', this.#over);
+    this.#over();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#socket.destroy();
   }
 
   /** Refuses the upgrade with what was set. */
@@ -42,6 +59,8 @@ export class UpgradeExchange implements Exchange {
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
     this.#socket.once('close', () => clearTimeout(timer));
   }
+
+  readonly #over = (): void => this.#onOver(this);
 
   async sendResponse(response: Response): Promise<void> {
     if (this.#answered) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');

@@ -85,8 +85,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     else this.#connection.close(code, reason);
   }
 
-  /** Cuts the connection. */
+  /** Cuts the connection. A peer whose handlers did not end in time is told why. */
   destroy(): void {
+    if (this.#closeLater !== undefined) {
+      this.#endWith(this.#closeLater.code, this.#closeLater.reason);
+      void this.#connection.flush();
+    }
     this.#connection.destroy();
   }
 

@@ -1,0 +1,547 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { ConnectionClosedError, InvalidStateError } from '../../lib/errors.ts';
+import type { Context } from '../../lib/server/context.ts';
+import { cleanUp } from '../support/clean-up.ts';
+import { makeServer, run } from '../support/running-server.ts';
+import { defer, settle, soon, until } from '../support/watchdog.ts';
+import { httpRequest, WsClient } from '../support/ws-client.ts';
+
+afterEach(cleanUp);
+
+/** A request with a body of known length. */
+function post(target: string, body: string, headers: Record<string, string> = {}): string {
+  return httpRequest('POST', target, { 'Content-Length': String(Buffer.byteLength(body)), ...headers }) + body;
+}
+
+describe('HttpExchange, whole responses', () => {
+  it('sends what was set, at the end of the chain', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => {
+      ctx.setResponseStatusCode(201).setResponseHeader('X-Mine', 'yes').setResponseBody('bödy');
+    });
+    server.responseMiddleware((ctx) => {
+      ctx.setResponseHeader('x-late', ctx.getResponseHeader('x-MINE')!);
+    });
+    const client = await WsClient.connect(await run(server));
+    const response = await client.write(httpRequest('GET', '/')).readResponse();
+    assert.equal(response.status, 201);
+    assert.equal(response.headers.get('x-mine'), 'yes');
+    assert.equal(response.headers.get('x-late'), 'yes');
+    assert.equal(response.headers.get('content-length'), '5');
+    assert.equal(response.body, 'bödy');
+  });
+
+  it('sends 200 and nothing when nothing was set', async () => {
+    const { server } = makeServer();
+    server.route('/', () => {});
+    const client = await WsClient.connect(await run(server));
+    const response = await client.write(httpRequest('GET', '/')).readResponse();
+    assert.deepEqual([response.status, response.headers.get('content-length'), response.body], [200, '0', '']);
+  });
+
+  it('keeps the connection for the next request, after sendResponse too', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponse(200, `${ctx.getSocketAddr()!.port} ${ctx.getRequestBodyString()}`));
+    const client = await WsClient.connect(await run(server));
+    const first = await client.write(post('/', 'one')).readResponse();
+    const second = await client.write(post('/', 'two')).readResponse();
+    assert.equal(first.body.replace('one', 'two'), second.body);
+    assert.ok(first.body.endsWith(' one'));
+  });
+
+  it('answers pipelined requests in order', async () => {
+    const { server } = makeServer();
+    server.route('/:name', async (ctx) => {
+      if (ctx.getRouteParam('name') === 'slow') await settle(20);
+      await ctx.sendResponse(200, ctx.getRouteParam('name'));
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/slow') + httpRequest('GET', '/quick') + httpRequest('GET', '/last'));
+    for (const name of ['slow', 'quick', 'last']) assert.equal((await client.readResponse()).body, name);
+  });
+
+  it('gives the body of a request as bytes, however it is sent', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => {
+      assert.ok(Buffer.isBuffer(ctx.getRequestBody()));
+      ctx.setResponseBody(ctx.getRequestBody());
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(`${httpRequest('POST', '/', { 'Transfer-Encoding': 'chunked' })}3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n`);
+    assert.equal((await client.readResponse()).body, 'abcde');
+    client.write(post('/', 'x'.repeat(200_000)));
+    assert.equal((await client.readResponse()).body.length, 200_000);
+    client.write(httpRequest('POST', '/', { 'Content-Length': '0' }));
+    assert.equal((await client.readResponse()).body, '');
+  });
+
+  it('sends the head alone to HEAD, 204 and 304', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponse(200, 'body'));
+    server.route('/204', (ctx) => ctx.sendResponse(204));
+    server.route('/304', (ctx) => ctx.sendResponse(304));
+    server.route('/stream', (ctx) => ctx.sendResponseBody('piece'));
+    const client = await WsClient.connect(await run(server));
+    const head = await client.write(httpRequest('HEAD', '/')).readResponse({ head: true });
+    assert.deepEqual([head.status, head.headers.get('content-length')], [200, '4']);
+    for (const status of [204, 304]) {
+      const empty = await client.write(httpRequest('GET', `/${status}`)).readResponse();
+      assert.deepEqual([empty.status, empty.headers.has('content-length')], [status, false]);
+    }
+    assert.equal((await client.write(httpRequest('HEAD', '/stream')).readResponse({ head: true })).status, 200);
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).body, 'body');
+  });
+
+  it('lets Expect: 100-continue go on', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponse(200, ctx.getRequestBodyString()));
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('POST', '/', { 'Content-Length': '4', Expect: '100-continue' }));
+    assert.equal((await client.readHead()).status, 100);
+    assert.equal((await client.write('body').readResponse()).body, 'body');
+  });
+
+  it('answers a path without a route with 404, with and without a middleware that sends', async () => {
+    const { server } = makeServer();
+    server.responseMiddleware(async (ctx) => {
+      if (ctx.getRequestQuery('send') !== undefined) await ctx.send();
+      ctx.getResponse();
+    });
+    const client = await WsClient.connect(await run(server));
+    for (const target of ['/nothing', '/nothing?send', '*']) {
+      assert.equal((await client.write(httpRequest('OPTIONS', target)).readResponse()).status, 404, target);
+    }
+  });
+
+  it('lets middleware answer a path without a route', async () => {
+    const { server } = makeServer();
+    server.requestMiddleware(async (ctx) => {
+      if (ctx.getRequestPath() === '/set') ctx.setResponseStatusCode(200).setResponseBody('set');
+      if (ctx.getRequestPath() === '/sent') await ctx.sendResponse(200, 'sent');
+      if (ctx.getRequestPath() === '/streamed') await ctx.sendResponseBody('streamed');
+    });
+    const client = await WsClient.connect(await run(server));
+    for (const name of ['set', 'sent', 'streamed']) {
+      const response = await client.write(httpRequest('GET', `/${name}`)).readResponse();
+      assert.deepEqual([response.status, response.body], [200, name]);
+    }
+  });
+
+  it('rejects a second response, and a piece behind the last', async () => {
+    const { server, errors } = makeServer();
+    const codes: unknown[] = [];
+    server.route('/', async (ctx) => {
+      await ctx.sendResponse(200, 'first');
+      for (const send of [() => ctx.sendResponse(500, 'second'), () => ctx.sendResponseBody('piece')]) {
+        await assert.rejects(send(), (error) => {
+          assert.ok(error instanceof InvalidStateError);
+          codes.push(error.code);
+          return true;
+        });
+      }
+      // Neither throws, and neither sends.
+      await ctx.send();
+      await ctx.flush();
+    });
+    server.route('/stream', async (ctx) => {
+      await ctx.sendResponseBody('piece');
+      await assert.rejects(ctx.sendResponse(200, 'whole'), { code: 'WS_ERR_RESPONSE_SENT' });
+      await ctx.send();
+    });
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).body, 'first');
+    assert.equal((await client.write(httpRequest('GET', '/stream')).readResponse()).body, 'piece');
+    assert.deepEqual(codes, ['WS_ERR_RESPONSE_SENT', 'WS_ERR_RESPONSE_SENT']);
+    assert.deepEqual(errors, []);
+  });
+
+  it('ends the connection at sendOnce, close and closed', async () => {
+    const { server } = makeServer();
+    server.route('/sendOnce', async (ctx) => {
+      ctx.setResponseBody('sendOnce');
+      await ctx.sendOnce();
+    });
+    server.route('/close', async (ctx) => {
+      ctx.setResponseBody('close');
+      await ctx.close();
+    });
+    server.route('/closed', (ctx) => {
+      ctx.setResponseBody('closed').closed();
+    });
+    const port = await run(server);
+    for (const name of ['sendOnce', 'close', 'closed']) {
+      const client = await WsClient.connect(port);
+      const response = await client.write(httpRequest('GET', `/${name}`)).readResponse();
+      assert.equal(response.body, name);
+      assert.equal(response.headers.get('connection'), 'close');
+      await client.waitForEnd();
+    }
+  });
+});
+
+describe('HttpExchange, streams', () => {
+  it('sends pieces in chunks as they come', async () => {
+    const { server } = makeServer();
+    const gate = defer();
+    server.route('/', async (ctx) => {
+      ctx.setResponseStatusCode(202).setResponseHeader('Content-Type', 'text/plain');
+      await ctx.sendResponseBody('one');
+      await gate.promise;
+      await ctx.sendResponseBody(Buffer.from('two'));
+      await ctx.sendResponseBody('');
+      ctx.setResponseBody('three');
+      await ctx.sendBody();
+    });
+    const client = await WsClient.connect(await run(server));
+    const head = await client.write(httpRequest('GET', '/')).readHead();
+    assert.deepEqual([head.status, head.headers.get('transfer-encoding')], [202, 'chunked']);
+    assert.equal(await client.readChunk(), 'one');
+    gate.resolve();
+    assert.deepEqual(
+      [await client.readChunk(), await client.readChunk(), await client.readChunk()],
+      ['two', 'three', ''],
+    );
+    assert.equal((await client.write(httpRequest('GET', '/')).readHead()).status, 202, 'the connection is kept');
+  });
+
+  it('sends Server-Sent Events: sendResponse, then sendResponseBody an event, then close', async () => {
+    const { server, errors } = makeServer();
+    const gate = defer();
+    server.route('/events', async (ctx) => {
+      ctx.setResponseHeader('Content-Type', 'text/event-stream');
+      await ctx.sendResponse(200, '');
+      await gate.promise;
+      for (let i = 0; i < 3; i++) {
+        await ctx.sendResponseBody(`data: ${i}\n\n`);
+        await ctx.flush();
+      }
+      await ctx.close();
+    });
+    const client = await WsClient.connect(await run(server));
+    const head = await client.write(httpRequest('GET', '/events')).readHead();
+    assert.equal(head.headers.get('content-type'), 'text/event-stream');
+    assert.equal(head.headers.has('content-length'), false);
+    gate.resolve();
+    const chunks = [await client.readChunk(), await client.readChunk(), await client.readChunk()];
+    assert.deepEqual(chunks, ['data: 0\n\n', 'data: 1\n\n', 'data: 2\n\n']);
+    assert.equal(await client.readChunk(), '');
+    await client.waitForEnd();
+    assert.deepEqual(errors, []);
+  });
+
+  it('sends the body that was given together with the head of an event stream', async () => {
+    const { server } = makeServer();
+    server.route('/', async (ctx) => {
+      ctx.setResponseHeader('Content-Type', 'text/event-stream; charset=utf-8');
+      await ctx.sendResponse(200, ': hello\n\n');
+      await assert.rejects(ctx.sendResponse(200), { code: 'WS_ERR_RESPONSE_SENT' });
+    });
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).body, ': hello\n\n');
+  });
+
+  it('sends the head at flush', async () => {
+    const { server } = makeServer();
+    const gate = defer();
+    server.route('/', async (ctx) => {
+      ctx.setResponseStatusCode(201);
+      await ctx.flush();
+      await gate.promise;
+      await ctx.sendResponseBody('late');
+    });
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readHead()).status, 201);
+    gate.resolve();
+    assert.equal(await client.readChunk(), 'late');
+  });
+
+  it('makes sends wait for a client that does not read, and go on when it does', async () => {
+    const { server } = makeServer();
+    let sent = 0;
+    const total = 64;
+    server.route('/', async (ctx) => {
+      for (let i = 0; i < total; i++, sent++) await ctx.sendResponseBody(Buffer.alloc(256 * 1024, i));
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/'));
+    await client.readHead();
+    client.socket.pause();
+    let before = -1;
+    while (before !== sent) {
+      before = sent;
+      await settle(200);
+    }
+    assert.ok(sent < total, 'the sends wait');
+    client.socket.resume();
+    let bytes = 0;
+    for (;;) {
+      const size = Number.parseInt((await client.readUntil('\r\n')).toString('latin1'), 16);
+      bytes += (await client.readBytes(size + 2)).length - 2;
+      if (size === 0) break;
+    }
+    assert.equal(bytes, total * 256 * 1024);
+  });
+
+  it('resolves sends that nobody awaited, with one listener and no warning', async (t) => {
+    const warnings: unknown[] = [];
+    const warn = (warning: unknown) => warnings.push(warning);
+    process.on('warning', warn);
+    t.after(() => process.off('warning', warn));
+    const { server, errors } = makeServer();
+    const all = defer<unknown>();
+    server.route('/', async (ctx) => {
+      const sends = Array.from({ length: 50 }, () => ctx.sendResponseBody(Buffer.alloc(256 * 1024)));
+      all.resolve(Promise.allSettled(sends));
+      await ctx.close();
+    });
+    const client = await WsClient.connect(await run(server));
+    const response = await client.write(httpRequest('GET', '/')).readResponse();
+    assert.equal(response.body.length, 50 * 256 * 1024);
+    const results = (await soon('the sends', all.promise)) as PromiseSettledResult<void>[];
+    assert.ok(results.every(({ status }) => status === 'fulfilled'));
+    await settle();
+    assert.deepEqual([warnings, errors], [[], []]);
+  });
+
+  it('rejects with ConnectionClosedError when the client has left; that is no error', async () => {
+    const { server, errors } = makeServer();
+    const outcome = defer<unknown>();
+    server.route('/', async (ctx) => {
+      try {
+        for (;;) {
+          await ctx.sendResponseBody('piece');
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      } catch (error) {
+        outcome.resolve(error);
+        throw error;
+      }
+    });
+    const port = await run(server);
+    for (const leave of ['reset', 'end'] as const) {
+      const client = await WsClient.connect(port);
+      await client.write(httpRequest('GET', '/')).readHead();
+      if (leave === 'end') client.socket.destroy();
+      else client.reset();
+      assert.ok((await soon('the rejection', outcome.promise)) instanceof ConnectionClosedError);
+    }
+    await settle();
+    assert.deepEqual(errors, []);
+  });
+});
+
+describe('HttpExchange, what goes wrong', () => {
+  it('answers 500 for what a handler throws, whatever it had set, and lives on', async () => {
+    const { server, errors } = makeServer();
+    const set = (ctx: Context) =>
+      ctx
+        .setResponseStatusCode(200)
+        .setResponseHeader('Content-Length', '99')
+        .setResponseHeader('ETag', 'x')
+        .setResponseBody('secret');
+    server.route('/sync', (ctx) => {
+      set(ctx);
+      throw new Error('sync');
+    });
+    server.route('/async', async (ctx) => {
+      set(ctx);
+      await settle(1);
+      throw new Error('async');
+    });
+    server.route('/json', (ctx) => {
+      ctx.getRequestBodyJson();
+    });
+    server.route('/type', (ctx) => {
+      ctx.setResponseBody({ an: 'object' } as unknown as string);
+    });
+    const client = await WsClient.connect(await run(server));
+    for (const path of ['/sync', '/async', '/json', '/type']) {
+      const response = await client.write(post(path, 'no json')).readResponse();
+      assert.deepEqual([response.status, response.body], [500, ''], path);
+      assert.ok(!response.headers.has('etag'));
+    }
+    assert.equal(errors.length, 4);
+  });
+
+  it('lets errorHandle set the response, and send it', async () => {
+    const { server } = makeServer();
+    server.errorHandle(async (error, ctx) => {
+      await settle(1);
+      ctx
+        .setResponseStatusCode(503)
+        .setResponseHeader('Retry-After', '1')
+        .setResponseBody((error as Error).message);
+      if (ctx.getRequestPath() === '/send') await ctx.send();
+    });
+    const fail = () => {
+      throw new Error('sorry');
+    };
+    server.route('/set', fail).route('/send', fail);
+    const client = await WsClient.connect(await run(server));
+    for (const path of ['/set', '/send']) {
+      const response = await client.write(httpRequest('GET', path)).readResponse();
+      assert.deepEqual([response.status, response.body, response.headers.get('retry-after')], [503, 'sorry', '1']);
+    }
+  });
+
+  it('answers 500 when errorHandle throws itself', async (t) => {
+    const printed = t.mock.method(console, 'error', () => {});
+    const { server } = makeServer();
+    server.errorHandle(() => {
+      throw new Error('second');
+    });
+    server.route('/', () => {
+      throw new Error('first');
+    });
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).status, 500);
+    assert.equal(printed.mock.callCount(), 1);
+  });
+
+  it('prints errors unless it is told otherwise', async (t) => {
+    const printed = t.mock.method(console, 'error', () => {});
+    const { Server } = await import('../../lib/server/server.ts');
+    const server = new Server({ host: '127.0.0.1' }).route('/', () => {
+      throw new Error('first');
+    });
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).status, 500);
+    assert.equal((printed.mock.calls[0]!.arguments[0] as Error).message, 'first');
+  });
+
+  it('cuts a stream in the middle when its handler throws: the client must not take it for whole', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', async (ctx) => {
+      await ctx.sendResponseBody('piece');
+      await ctx.flush();
+      throw new Error('in the middle');
+    });
+    const client = await WsClient.connect(await run(server));
+    await client.write(httpRequest('GET', '/')).readHead();
+    assert.equal(await client.readChunk(), 'piece');
+    assert.equal((await client.readToEnd()).toString(), '', 'no last chunk');
+    assert.equal(errors.length, 1);
+  });
+
+  it('survives headers that contradict the body', async () => {
+    const { server, errors } = makeServer();
+    server.route('/trailer', (ctx) => {
+      ctx.setResponseHeader('Trailer', 'X').setResponseBody('body');
+    });
+    server.route('/', (ctx) => ctx.sendResponse(200, 'fine'));
+    const port = await run(server);
+    const client = await WsClient.connect(port);
+    assert.equal((await client.write(httpRequest('GET', '/trailer')).readResponse()).status, 500);
+    assert.equal(errors.length, 1);
+    assert.equal((await (await WsClient.connect(port)).write(httpRequest('GET', '/')).readResponse()).body, 'fine');
+  });
+
+  it('answers 413 to a body that is too large, announced or not, and runs nothing', async () => {
+    const { server, errors } = makeServer({ maxRequestBodyBytes: 10 });
+    server.requestMiddleware((ctx) => {
+      assert.equal(ctx.getRequestBodyString(), '0123456789');
+    });
+    server.route('/', (ctx) => ctx.sendResponse(200, 'taken'));
+    const port = await run(server);
+    const announced = await (await WsClient.connect(port)).write(post('/', '0123456789a')).readResponse();
+    assert.equal(announced.status, 413);
+    assert.match(announced.body, /maxRequestBodyBytes/);
+    const chunked = await WsClient.connect(port);
+    chunked.write(`${httpRequest('POST', '/', { 'Transfer-Encoding': 'chunked' })}5\r\n01234\r\n6\r\n56789a\r\n`);
+    assert.equal((await chunked.readResponse()).status, 413);
+    const whole = await (await WsClient.connect(port)).write(post('/', '0123456789')).readResponse();
+    assert.deepEqual([whole.status, whole.body], [200, 'taken']);
+    assert.deepEqual(errors, []);
+  });
+
+  it('reports nothing when a client leaves in the middle of its request', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', () => assert.fail('runs no handler'));
+    const port = await run(server);
+    for (const leave of ['end', 'reset'] as const) {
+      const client = await WsClient.connect(port);
+      client.write(httpRequest('POST', '/', { 'Content-Length': '100' }));
+      client.write('some');
+      await settle();
+      client[leave]();
+      await client.waitForEnd();
+    }
+    await settle();
+    assert.deepEqual(errors, []);
+  });
+
+  it('answers 431 to a head that is too large', async () => {
+    const { server } = makeServer({ maxHeaderBytes: 2048 });
+    server.route('/', (ctx) => ctx.sendResponse(200, 'fine'));
+    const port = await run(server);
+    const client = await WsClient.connect(port);
+    client.write(httpRequest('GET', '/', { 'X-Long': 'x'.repeat(4096) }));
+    assert.equal((await client.readHead()).status, 431);
+    await client.waitForEnd();
+  });
+
+  it('answers 400 to what is no HTTP, and lives on', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponse(200, 'fine'));
+    const port = await run(server);
+    for (const garbage of [
+      'garbage\r\n\r\n',
+      '\x16\x03\x01\x02\x00',
+      'GET / HTTP/9.9\r\n\r\n',
+      'GET / HTTP/1.1\r\nHost x\r\n\r\n',
+    ]) {
+      const client = await WsClient.connect(port);
+      client.write(Buffer.from(garbage, 'latin1'));
+      assert.equal((await client.readHead()).status, 400, garbage);
+      await client.waitForEnd();
+    }
+    const fine = await (await WsClient.connect(port)).write(httpRequest('GET', '/')).readResponse();
+    assert.equal(fine.body, 'fine');
+  });
+
+  it('cuts a request head that takes too long', async () => {
+    const { server } = makeServer({ handshakeTimeoutMs: 20 });
+    server.route('/', () => {});
+    const port = await run(server);
+    for (const start of ['', 'G', 'GET / HTTP/1.1\r\nHost: x\r\n']) {
+      const client = await WsClient.connect(port);
+      client.write(start);
+      await client.waitForEnd();
+    }
+  });
+
+  it('takes aborted() for the end of the chain, and sends what was set', async () => {
+    const { server } = makeServer();
+    server.requestMiddleware((ctx) => {
+      ctx.setResponseStatusCode(401).aborted();
+    });
+    server.route('/', () => assert.fail('runs no handler'));
+    const client = await WsClient.connect(await run(server));
+    assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).status, 401);
+  });
+
+  it('keeps attributes for the handlers of one request', async () => {
+    const { server } = makeServer();
+    server.requestMiddleware((ctx) => {
+      assert.equal(ctx.getAttribute('mine'), undefined);
+      ctx.setAttribute('mine', 1);
+    });
+    server.route('/', (ctx) => ctx.sendResponse(200, String(ctx.getAttribute('mine'))));
+    const client = await WsClient.connect(await run(server));
+    for (let i = 0; i < 2; i++) assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).body, '1');
+  });
+
+  it('has no stream, and leaves no process waiting', async () => {
+    const { server } = makeServer();
+    const seen: unknown[] = [];
+    server.route('/', (ctx) => {
+      seen.push(ctx.getStream(), ctx.isWebSocket());
+    });
+    server.enableInnerWebsocketHandle('/');
+    const client = await WsClient.connect(await run(server));
+    await client.write(httpRequest('GET', '/')).readResponse();
+    await until('the handler', () => seen.length === 2);
+    assert.deepEqual(seen, [undefined, false]);
+  });
+});

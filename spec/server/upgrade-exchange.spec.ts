@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, it } from 'node:test';
+import { once } from 'node:events';
+import type { Context } from '../../lib/server/context.ts';
+import type { ServerOptions } from '../../lib/server/options.ts';
+import type { Server } from '../../lib/server/server.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { makeServer, run } from '../support/running-server.ts';
+import { defer, settle, soon, until } from '../support/watchdog.ts';
+import {
+  clientFrame,
+  type HeaderLines,
+  httpRequest,
+  SAMPLE_KEY,
+  upgradeRequest,
+  WsClient,
+} from '../support/ws-client.ts';
+
+afterEach(cleanUp);
+
+/** The ways into a server: its own port, and the 'upgrade' event of node:http. All give the same answers. */
+const ROADS: [name: string, listen: (server: Server) => Promise<number>][] = [
+  ['its own port', run],
+  [
+    'an attached server',
+    async (server) => {
+      const http: HttpServer = createServer((_request, response) => void response.writeHead(404).end());
+      server.attach(http);
+      http.listen(0, '127.0.0.1');
+      await once(http, 'listening');
+      onCleanUp(() => {
+        http.closeAllConnections();
+        http.close();
+      });
+      onCleanUp(() => server.close({ timeout: 0 }));
+      return (http.address() as AddressInfo).port;
+    },
+  ],
+];
+
+for (const [road, listen] of ROADS) {
+  describe(`UpgradeExchange through ${road}`, () => {
+    it('runs the middleware in order, before 101 is sent, and onWebsocketConnected behind it', async () => {
+      const { server } = makeServer();
+      const calls: string[] = [];
+      const gate = defer();
+      server.upgradeMiddleware((ctx) => {
+        calls.push(`1 ${ctx.getRequestPath()} ${ctx.getRouteParam('id')} ${ctx.getRequestHeader('x-mine')}`);
+        assert.equal(ctx.getStream(), undefined);
+        assert.equal(ctx.isWebSocket(), false);
+      });
+      server.upgradeMiddleware(async (ctx) => {
+        await gate.promise;
+        calls.push('2');
+        ctx.setResponseHeader('X-Session', 'abc');
+      });
+      server.onWebsocketConnected((ctx) => {
+        calls.push(`connected ${ctx.getStream()?.state}`);
+      });
+      server.route('/room/:id', () => {});
+      const client = await WsClient.connect(await listen(server));
+      client.write(upgradeRequest('/room/7?x=1', { 'X-Mine': 'yes' }));
+      await until('the first middleware', () => calls.length === 1);
+      await settle();
+      assert.equal(client.available, 0, 'nothing is sent before the middleware has run');
+      gate.resolve();
+      const head = await client.readHead();
+      assert.equal(head.status, 101);
+      assert.equal(head.headers.get('x-session'), 'abc');
+      await until('all calls', () => calls.length === 3);
+      assert.deepEqual(calls, ['1 /room/7 7 yes', '2', 'connected open']);
+    });
+
+    const refusals: [name: string, middleware: (ctx: Context) => unknown, status: number, body: string][] = [
+      ['a status', (ctx) => ctx.setResponseStatusCode(401), 401, ''],
+      ['a body', (ctx) => ctx.setResponseBody('no'), 403, 'no'],
+      ['a status and a body', (ctx) => ctx.setResponseStatusCode(429).setResponseBody('slow'), 429, 'slow'],
+      ['aborted()', (ctx) => ctx.aborted(), 403, ''],
+      ['closed()', (ctx) => ctx.closed(), 403, ''],
+      ['sendResponse', (ctx) => ctx.sendResponse(402, 'pay'), 402, 'pay'],
+      ['send', (ctx) => ctx.setResponseStatusCode(410).send(), 410, ''],
+      ['sendOnce', (ctx) => ctx.setResponseStatusCode(411).sendOnce(), 411, ''],
+      ['close', (ctx) => ctx.close(), 403, ''],
+      ['a status, and then an error', fail, 500, ''],
+    ];
+    function fail(ctx: Context): void {
+      ctx.setResponseStatusCode(200).setResponseBody('secret');
+      throw new Error('no');
+    }
+    for (const [name, middleware, status, body] of refusals) {
+      it(`refuses by ${name}, synchronous or not`, async () => {
+        for (const isAsync of [false, true]) {
+          const { server, errors } = makeServer();
+          server.upgradeMiddleware(async (ctx) => {
+            if (isAsync) await settle(1);
+            ctx.setResponseHeader('X-Why', 'because');
+            await middleware(ctx);
+          });
+          server.route('/', () => assert.fail('does not run'));
+          server.onWebsocketConnected(() => assert.fail('does not run'));
+          const client = await WsClient.connect(await listen(server));
+          const response = await client.write(upgradeRequest()).readResponse();
+          assert.deepEqual([response.status, response.body], [status, body]);
+          if (status !== 500) assert.equal(response.headers.get('x-why'), 'because');
+          assert.equal(response.headers.get('connection'), 'close');
+          await client.waitForEnd();
+          assert.equal(errors.length, status === 500 ? 1 : 0);
+        }
+      });
+    }
+
+    it('runs no middleware behind the one that refuses by aborted()', async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware((ctx) => void ctx.aborted());
+      server.upgradeMiddleware(() => assert.fail('does not run'));
+      server.route('/', () => {});
+      const client = await WsClient.connect(await listen(server));
+      assert.equal((await client.write(upgradeRequest()).readHead()).status, 403);
+    });
+
+    it('rejects a second answer, and a message before the WebSocket is open', async () => {
+      const { server, errors } = makeServer();
+      const done = defer();
+      server.upgradeMiddleware(async (ctx) => {
+        await assert.rejects(ctx.sendResponseBody('early'), { code: 'WS_ERR_SERVER_STATE' });
+        await ctx.sendResponse(403, 'first');
+        await assert.rejects(ctx.sendResponse(500, 'second'), { code: 'WS_ERR_RESPONSE_SENT' });
+        await ctx.flush();
+        await ctx.send();
+        done.resolve();
+      });
+      server.route('/', () => {});
+      const client = await WsClient.connect(await listen(server));
+      assert.equal((await client.write(upgradeRequest()).readResponse()).body, 'first');
+      await soon('the end', done.promise);
+      assert.deepEqual(errors, []);
+    });
+
+    it('refuses an unknown route with 404, once the middleware has run', async () => {
+      const { server } = makeServer();
+      let asked = 0;
+      server.upgradeMiddleware(() => void asked++);
+      const client = await WsClient.connect(await listen(server));
+      assert.equal((await client.write(upgradeRequest('/nowhere')).readHead()).status, 404);
+      await client.waitForEnd();
+      assert.equal(asked, 1);
+    });
+
+    it('answers 500 and reports when the choice of origin or subprotocol throws', async () => {
+      const mine = () => {
+        throw new Error('mine');
+      };
+      for (const options of [{ origins: mine }, { subprotocols: mine }, { subprotocols: () => 'made up' }]) {
+        const { server, errors } = makeServer(options as ServerOptions);
+        server.route('/', () => {});
+        const client = await WsClient.connect(await listen(server));
+        const response = await client.write(upgradeRequest('/', { 'Sec-WebSocket-Protocol': 'a' })).readResponse();
+        assert.deepEqual([response.status, response.body], [500, '']);
+        assert.equal(errors.length, 1);
+      }
+    });
+
+    it('agrees on a subprotocol, by option or by the middleware', async () => {
+      const { server, errors } = makeServer({ subprotocols: ['v2', 'v1'] });
+      server.upgradeMiddleware((ctx) => {
+        const wish = ctx.getRequestQuery('wish');
+        if (wish !== undefined) ctx.setResponseHeader('Sec-WebSocket-Protocol', wish);
+      });
+      server.onWebsocketConnected((ctx) => ctx.sendResponseBody(`[${ctx.getStream()!.subprotocol}]`));
+      server.route('/', () => {});
+      const port = await listen(server);
+      const cases: [query: string, offered: string | undefined, agreed: string | undefined][] = [
+        ['', 'v1, v2', 'v2'],
+        ['', 'v1', 'v1'],
+        ['', 'v3, constructor', undefined],
+        ['', undefined, undefined],
+        ['?wish=v3', 'v1, v3', 'v3'],
+      ];
+      for (const [query, offered, agreed] of cases) {
+        const client = await WsClient.connect(port);
+        const head = await client.upgrade(`/${query}`, { 'Sec-WebSocket-Protocol': offered });
+        assert.equal(head.headers.get('sec-websocket-protocol'), agreed);
+        assert.equal(await client.receive(), `[${agreed ?? ''}]`);
+      }
+      const client = await WsClient.connect(port);
+      client.write(upgradeRequest('/?wish=v9', { 'Sec-WebSocket-Protocol': 'v1' }));
+      assert.equal((await client.readHead()).status, 500);
+      assert.equal((errors[0] as { code?: string }).code, 'WS_ERR_INVALID_SUBPROTOCOL');
+    });
+
+    it('writes no header of the handshake but its own', async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware((ctx) => {
+        for (const name of ['Upgrade', 'Connection', 'Sec-WebSocket-Accept', 'Content-Length', 'Transfer-Encoding']) {
+          ctx.setResponseHeader(name, '5');
+        }
+        assert.throws(() => ctx.setResponseHeader('X', 'a\r\nInjected: yes'), TypeError);
+      });
+      server.route('/', () => {});
+      const client = await WsClient.connect(await listen(server));
+      const { headers, text } = await client.upgrade();
+      assert.deepEqual([...headers.keys()].sort(), ['connection', 'sec-websocket-accept', 'upgrade']);
+      assert.ok(!text.includes('Injected'));
+    });
+
+    it('gives up quietly when the client leaves during the middleware', async () => {
+      for (const leave of ['reset', 'end'] as const) {
+        const { server, errors } = makeServer();
+        const gate = defer();
+        const asked = defer();
+        const answered = defer();
+        server.upgradeMiddleware(async () => {
+          asked.resolve();
+          await gate.promise;
+          setImmediate(answered.resolve);
+        });
+        server.route('/', () => {});
+        const client = await WsClient.connect(await listen(server));
+        client.write(upgradeRequest());
+        await asked.promise;
+        client[leave]();
+        await settle(20);
+        gate.resolve();
+        await answered.promise;
+        await client.waitForEnd();
+        await settle();
+        assert.deepEqual(errors, []);
+      }
+    });
+
+    it('refuses with 408 when the middleware takes too long, and never upgrades then', async () => {
+      const { server, errors } = makeServer({ handshakeTimeoutMs: 10 });
+      const gate = defer();
+      server.upgradeMiddleware(() => gate.promise);
+      server.route('/', () => {});
+      const client = await WsClient.connect(await listen(server));
+      client.write(upgradeRequest());
+      assert.equal((await client.readHead()).status, 408);
+      gate.resolve();
+      await client.waitForEnd();
+      assert.deepEqual(errors, []);
+    });
+
+    it('keeps messages that arrive with the request and during an asynchronous middleware', async () => {
+      const { server } = makeServer();
+      const gate = defer();
+      server.upgradeMiddleware(() => gate.promise);
+      server.onWebsocketConnected(() => settle(3));
+      server.route('/', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+      const client = await WsClient.connect(await listen(server));
+      const messages = ['a', 'b', 'x'.repeat(100_000), 'c'];
+      client.write(Buffer.concat([Buffer.from(upgradeRequest()), clientFrame(0x81, messages[0])]));
+      for (const message of messages.slice(1)) {
+        await settle(2);
+        client.send(message);
+      }
+      await settle(20);
+      gate.resolve();
+      assert.equal((await client.readHead()).status, 101);
+      assert.deepEqual(await client.receiveAll(4), messages);
+      client.close(1000);
+      assert.equal((await client.receiveClose(false)).code, 1000);
+    });
+
+    // What RFC 6455 §4 says of a request: spec/handshake has the whole table, spec/rfc the bytes.
+    const requests: [what: string, method: string, headers: HeaderLines, status: number][] = [
+      ['a request that is right', 'GET', {}, 101],
+      ['lower case', 'GET', { Upgrade: 'WEBSOCKET', Connection: 'keep-alive, upgrade' }, 101],
+      ['a page of the same origin', 'GET', { Origin: 'http://localhost' }, 101],
+      ['a page of another origin', 'GET', { Origin: 'http://evil.com' }, 403],
+      ['two origins', 'GET', { Origin: ['http://localhost', 'http://localhost'] }, 403],
+      ['another method', 'POST', {}, 405],
+      ['another version', 'GET', { 'Sec-WebSocket-Version': '8' }, 426],
+      ['two versions', 'GET', { 'Sec-WebSocket-Version': ['8', '13'] }, 426],
+      ['no version', 'GET', { 'Sec-WebSocket-Version': undefined }, 400],
+      ['no key', 'GET', { 'Sec-WebSocket-Key': undefined }, 400],
+      ['two keys', 'GET', { 'Sec-WebSocket-Key': [SAMPLE_KEY, SAMPLE_KEY] }, 400],
+      ['no host', 'GET', { Host: undefined }, 400],
+      ['subprotocols that are none', 'GET', { 'Sec-WebSocket-Protocol': 'a b' }, 400],
+      ['subprotocols on two lines', 'GET', { 'Sec-WebSocket-Protocol': ['a', 'b'] }, 101],
+      ['a subprotocol twice', 'GET', { 'Sec-WebSocket-Protocol': ['a', 'a'] }, 400],
+      ['names of the prototype', 'GET', { 'Sec-WebSocket-Protocol': '__proto__, constructor', constructor: 'x' }, 101],
+      ['two protocols to upgrade to', 'GET', { Upgrade: ['websocket', 'h2c'] }, 400],
+    ];
+    for (const [what, method, headers, status] of requests) {
+      it(`answers ${what} with ${status}`, async () => {
+        const { server, errors } = makeServer();
+        server.route('/', (ctx) => ctx.sendResponseBody('fine'));
+        const port = await listen(server);
+        const client = await WsClient.connect(port);
+        client.write(upgradeRequest('/', headers).replace('GET', method));
+        const head = await client.readHead();
+        assert.equal(head.status, status, head.text);
+        if (status === 426) assert.equal(head.headers.get('sec-websocket-version'), '13');
+        if (status === 405) assert.equal(head.headers.get('allow'), 'GET');
+        if (status === 101) assert.equal(await client.send('').receive(), 'fine');
+        else await client.waitForEnd();
+        assert.deepEqual(errors, []);
+      });
+    }
+
+    it('is never harmed by what a client sends behind a refusal', async () => {
+      const { server, errors } = makeServer();
+      const client = await WsClient.connect(await listen(server), { allowHalfOpen: true });
+      client.write(upgradeRequest('/nowhere'));
+      assert.equal((await client.readHead()).status, 404);
+      client.write(Buffer.alloc(100_000));
+      await client.readToEnd();
+      client.reset();
+      await settle();
+      assert.deepEqual(errors, []);
+    });
+  });
+}
+
+describe('UpgradeExchange, other upgrades', () => {
+  it('refuses an upgrade to anything else with 400, and ends the connection', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponse(200, 'plain'));
+    const port = await run(server);
+    for (const upgrade of ['h2c', 'TLS/1.2', 'websocket2']) {
+      const client = await WsClient.connect(port);
+      const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: upgrade, 'HTTP2-Settings': 'AAMAAABkAAQAAP__' };
+      assert.equal((await client.write(httpRequest('GET', '/', headers)).readResponse()).status, 400);
+      await client.waitForEnd();
+    }
+  });
+});
