@@ -63,6 +63,8 @@ export class Transport {
     socket.resume();
     if (head.length > 0) this.receive(Buffer.from(head));
     if (socket.destroyed) this.close();
+    // An end that came while nobody was listening is not told again.
+    else if (socket.readableEnded) this.receiveEnd();
   }
 
   /** Bytes that were written and have not left. */

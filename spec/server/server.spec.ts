@@ -260,7 +260,7 @@ describe('Server, close', () => {
   it('cuts an upgrade that hangs, and one that is refused and lingers', async () => {
     const { server } = makeServer();
     server.upgradeMiddleware((ctx) => {
-      if (ctx.getRequestPath() === '/hangs') return new Promise<void>(() => {});
+      return ctx.getRequestPath() === '/hangs' ? new Promise<void>(() => {}) : undefined;
     });
     server.route('/hangs', () => {});
     const port = await run(server);
