@@ -1,6 +1,8 @@
+// #region start
 import { Server } from 'hyperlane-ws';
 
 const server = new Server();
+// #endregion start
 
 // #region page
 const page = `<!doctype html>
@@ -34,5 +36,7 @@ server.route('/websocket', async (ctx) => {
 });
 // #endregion echo
 
+// #region run
 await server.port(Number(process.env.PORT ?? 60000)).run();
 console.log(`Open http://localhost:${server.address().port}/`);
+// #endregion run

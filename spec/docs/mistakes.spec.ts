@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { type Context, Request, Server, select } from 'hyperlane-ws';
+import { cleanUp } from '../support/clean-up.ts';
+import { makeServer, run } from '../support/running-server.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+/** What a newcomer gets wrong is said at once, in a sentence that names it and says what to do. */
+
+afterEach(cleanUp);
+
+/** Calls something as somebody without TypeScript could. */
+// biome-ignore lint/suspicious/noExplicitAny: that is the point
+const wrong = (value: unknown): any => value;
+
+describe('a server that is given something else', () => {
+  const mistakes: readonly [what: string, make: () => unknown, error: RegExp][] = [
+    [
+      'a misspelled option',
+      () => new Server(wrong({ maxMesageBytes: 1 })),
+      /^TypeError: "maxMesageBytes" is no option/,
+    ],
+    ['a port for the options', () => new Server(wrong(8080)), /^TypeError: Server takes its options as an object/],
+    ['null for the options', () => new Server(wrong(null)), /^TypeError: Server takes its options as an object/],
+    ['a port as text', () => new Server().port(wrong('60000')), /^RangeError: port is '60000': give a whole number/],
+    ['a port that is none', () => new Server().port(70_000), /^RangeError: port is 70000/],
+    ['a host as a number', () => new Server().host(wrong(127)), /^RangeError: host is 127: give an address/],
+    [
+      'one origin as text',
+      () => new Server({ origins: wrong('https://a.example') }),
+      /^RangeError: origins is 'https:/,
+    ],
+    ['an origin with a path', () => new Server({ origins: ['https://a.example/'] }), /give origins as browsers send/],
+    [
+      'an origin with a usual port',
+      () => new Server({ origins: ['https://a.example:443'] }),
+      /give origins as browsers/,
+    ],
+    ['an origin without a scheme', () => new Server({ origins: ['a.example'] }), /give origins as browsers send them/],
+    ['an origin with a wildcard', () => new Server({ origins: ['https://*.a.example'] }), /give origins as browsers/],
+    ['a subprotocol as text', () => new Server({ subprotocols: wrong('chat') }), /^RangeError: subprotocols is 'chat'/],
+    [
+      'a switch as text',
+      () => new Server({ nodelay: wrong('no') }),
+      /^RangeError: nodelay is 'no': give true or false/,
+    ],
+    ['a limit as text', () => new Server({ maxMessageBytes: wrong('1mb') }), /^RangeError: maxMessageBytes is '1mb'/],
+    [
+      'a limit of nothing',
+      () => new Server({ maxQueuedBytes: 0 }),
+      /^RangeError: maxQueuedBytes is 0: give a number above 0/,
+    ],
+    [
+      'a time before now',
+      () => new Server({ idleTimeoutMs: -1 }),
+      /^RangeError: idleTimeoutMs is -1: give milliseconds, or 0/,
+    ],
+    ['a policy of its own', () => new Server({ backpressurePolicy: wrong('buffer') }), /give one of wait, drop, close/],
+    [
+      'text for a handler',
+      () => new Server().route('/', wrong('hi')),
+      /^TypeError: route\('\/', …\): a handler is a function/,
+    ],
+    [
+      'no middleware',
+      () => new Server().requestMiddleware(wrong(undefined)),
+      /^TypeError: requestMiddleware: a handler is/,
+    ],
+    [
+      'a wildcard',
+      () => new Server().route('/files/*', () => {}),
+      /"\/files\/\*" is not valid: write a parameter as ":name"/,
+    ],
+    ['braces', () => new Server().route('/{id}', () => {}), /nothing is written in braces/],
+    ['no pattern', () => new Server().route(wrong(undefined), () => {}), /give a string such as "\/chat\/:room"/],
+    ['a path without a slash', () => new Server().route('chat', () => {}), /"chat" is not valid: start it with "\/"/],
+    [
+      'an app to attach to',
+      () => new Server().attach(wrong(() => {})),
+      /^TypeError: attach takes a server of node:http/,
+    ],
+    ['no stream', () => Request.websocketRequestFromStream(wrong(undefined)), /check it for undefined first/],
+  ];
+
+  for (const [what, make, error] of mistakes) {
+    it(`says so: ${what}`, () => {
+      assert.throws(make, (thrown: Error) => {
+        assert.match(`${thrown.name}: ${thrown.message}`, error);
+        return true;
+      });
+    });
+  }
+
+  it('says so: a callback or a code for close', async () => {
+    for (const value of [() => {}, 1001]) {
+      await assert.rejects(new Server().close(wrong(value)), /^TypeError: close takes \{ code, reason, timeout \}/);
+    }
+  });
+
+  it('says so: a port that is taken', async () => {
+    const { server } = makeServer();
+    const port = await run(server);
+    await assert.rejects(new Server().host('127.0.0.1').port(port).run(), { code: 'WS_ERR_PORT_IN_USE' });
+  });
+
+  it('takes the origins that browsers send', () => {
+    for (const origin of ['https://a.example', 'http://localhost:8080', 'http://[::1]', 'null', 'app://host']) {
+      assert.doesNotThrow(() => new Server({ origins: [origin] }), origin);
+    }
+  });
+});
+
+describe('a handler that sends something else', () => {
+  const handlers: Record<string, (ctx: Context) => unknown> = {
+    '/object': (ctx) => ctx.sendResponseBody(wrong({ a: 1 })),
+    '/nothing': (ctx) => ctx.sendResponseBody(wrong(undefined)),
+    '/set': (ctx) => ctx.setResponseBody(wrong({ a: 1 })),
+  };
+
+  for (const [path, handler] of Object.entries(handlers)) {
+    it(`is told so, and nobody else notices: ${path}`, async () => {
+      const { server, errors } = makeServer();
+      server.route(path, async (ctx) => void (await handler(ctx)));
+      const port = await run(server);
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { Connection: 'close' } });
+      assert.equal(response.status, 500);
+      const client = await WsClient.open(port, path);
+      assert.equal((await client.send('x').receiveClose()).code, 1011);
+      assert.equal(errors.length, 2);
+      for (const error of errors) {
+        assert.ok(error instanceof TypeError);
+        assert.match(error.message, /string.*(bytes|Uint8Array)/);
+      }
+    });
+  }
+
+  it('is told to use sendResponseBody on a WebSocket', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', async (ctx) => {
+      await ctx.sendResponse(200, 'hi');
+    });
+    const client = await WsClient.open(await run(server), '/');
+    assert.equal((await client.send('x').receiveClose()).code, 1011);
+    assert.match(String(errors[0]), /use sendResponseBody/);
+  });
+});
+
+describe('a path without a route', () => {
+  it('is a 404, also when a response middleware ends every request with send', async () => {
+    const { server } = makeServer();
+    server.responseMiddleware(async (ctx) => {
+      await ctx.send();
+    });
+    const response = await fetch(`http://127.0.0.1:${await run(server)}/`, { headers: { Connection: 'close' } });
+    assert.equal(response.status, 404);
+    assert.equal(await response.text(), 'no route has this path');
+  });
+});
+
+describe('select that is given something else', () => {
+  it('says so', async () => {
+    await assert.rejects(select({}), /nothing to wait for/);
+    await assert.rejects(select({ text: wrong('a') }), /cannot wait for "text"/);
+  });
+});
