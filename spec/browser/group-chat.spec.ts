@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page, WebSocketRoute } from 'playwright-core';
+import { DEFAULT_LIMITS } from '../../docs/examples/group-chat/limits.ts';
+import { type ChatEvent, encodeEvent } from '../../docs/examples/group-chat/wire.ts';
 import { ExampleProcess } from '../docs/example-process.ts';
 import { chromiumPath, skipUnless } from '../support/external.ts';
 import { launchBrowser, openPage } from './browser.ts';
@@ -13,7 +15,8 @@ const PICTURE = { name: 'landscape.png', mimeType: 'image/png', buffer: landscap
 const DESKTOP = { width: 1180, height: 760 };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const SMALL_PHONE = { ...PHONE, viewport: { width: 320, height: 568 } };
-const folder = process.env.SCREENSHOTS_DIR ?? mkdtempSync(join(tmpdir(), 'group-chat-'));
+/** Where to put the screenshots, to look at; they are thrown away unless it is given. */
+const { SCREENSHOTS_DIR } = process.env;
 
 describe('docs/examples/group-chat in a browser', {
   timeout: 90_000,
@@ -22,14 +25,17 @@ describe('docs/examples/group-chat in a browser', {
   let server: ExampleProcess;
   let browser: Browser;
   let errors: string[] = [];
+  let folder: string;
 
   before(async () => {
+    folder = SCREENSHOTS_DIR ?? mkdtempSync(join(tmpdir(), 'group-chat-'));
     mkdirSync(folder, { recursive: true });
     [server, browser] = await Promise.all([ExampleProcess.start('group-chat/main.ts'), launchBrowser()]);
   });
   after(async () => {
     await browser?.close();
     await server?.stop();
+    if (SCREENSHOTS_DIR === undefined) rmSync(folder, { recursive: true, force: true });
   });
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
@@ -41,6 +47,10 @@ describe('docs/examples/group-chat in a browser', {
   /** Opens the link of a room, as somebody to whom it was sent, and joins. */
   async function enter(room: string, name: string, options: BrowserContextOptions = {}): Promise<Page> {
     const page = await openPage(browser, { viewport: DESKTOP, ...options }, errors);
+    return introduce(page, room, name);
+  }
+
+  async function introduce(page: Page, room: string, name: string): Promise<Page> {
     await page.goto(`http://localhost:${server.port}/chat/${encodeURIComponent(room)}`);
     await page.getByLabel('Your name').fill(name);
     await page.getByRole('button', { name: 'Join the room' }).click();
@@ -92,6 +102,54 @@ describe('docs/examples/group-chat in a browser', {
     assert.deepEqual(await grace.locator('#people-list li').allInnerTexts(), ['G\nGrace\nyou', 'A\nAda']);
     // The browser reports each attempt that failed.
     errors = errors.filter((error) => !error.includes('WebSocket connection to'));
+  });
+
+  it('asks for what it missed, shows it in order, and sends again what did not arrive', async () => {
+    const heard: object[] = [];
+    const connections: WebSocketRoute[] = [];
+    const page = await openPage(browser, { viewport: DESKTOP }, errors);
+    await page.routeWebSocket(/\/chat\//, (socket) => {
+      connections.push(socket);
+      socket.onMessage((message) => heard.push(JSON.parse(String(message))));
+      const { maxTextLength, maxPictureBytes } = DEFAULT_LIMITS;
+      tell(socket, { type: 'welcome', name: 'Ada', room: 'scripted', maxTextLength, maxPictureBytes });
+      tell(socket, { type: 'people', names: ['Ada', 'Grace'] });
+      tell(socket, { type: 'ready' });
+    });
+    const shown = () =>
+      page.locator('.entry .bubble').evaluateAll((all) => all.map((one) => one.firstChild.textContent));
+    const heardIs = async (...expected: object[]) => {
+      while (heard.length < expected.length) await page.waitForTimeout(20);
+      assert.deepEqual(heard.splice(0), expected);
+    };
+    await introduce(page, 'scripted', 'Ada');
+
+    const [first] = connections as [WebSocketRoute];
+    tell(first, text('1'));
+    tell(first, { type: 'lagged', missed: 7 });
+    tell(first, text('4'));
+    await heardIs({ type: 'history', after: '1' });
+    tell(first, { type: 'people', names: ['Ada', 'Alan'] });
+    for (const id of ['2', '3', '4']) tell(first, text(id));
+    tell(first, { type: 'ready' });
+    tell(first, text('3'));
+    tell(first, text('5'));
+    await sees(page, 'text 5');
+    assert.deepEqual(await shown(), ['text 1', 'text 2', 'text 3', 'text 4', 'text 5']);
+    assert.deepEqual(await page.locator('#people-list li').allInnerTexts(), ['A\nAda\nyou', 'A\nAlan']);
+
+    await say(page, 'lost on the way');
+    await heardIs({ type: 'text', text: 'lost on the way' });
+    await first.close();
+    await heardIs({ type: 'text', text: 'lost on the way' });
+    const [, second] = connections as [WebSocketRoute, WebSocketRoute];
+    assert.equal(new URL(second.url()).searchParams.get('after'), '5');
+    tell(second, { ...text('6'), name: 'Ada', text: 'lost on the way' });
+    await sees(page, 'lost on the way');
+    await second.close();
+    await page.locator('#chat:not(.online)').waitFor();
+    await page.locator('#chat.online').waitFor();
+    await heardIs();
   });
 
   it('takes a reload for the same person, and a second window for another', async () => {
@@ -225,6 +283,10 @@ describe('docs/examples/group-chat in a browser', {
     await screenshot(empty, 'phone-empty');
   });
 
+  async function screenshot(page: Page, name: string): Promise<void> {
+    await page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled' });
+  }
+
   /** Each waits until all have seen what was said before. */
   async function converse(lines: readonly (readonly [Page, string])[]): Promise<void> {
     const pages = new Set(lines.map(([page]) => page));
@@ -235,8 +297,12 @@ describe('docs/examples/group-chat in a browser', {
   }
 });
 
-async function screenshot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled' });
+function tell(socket: WebSocketRoute, event: ChatEvent): void {
+  socket.send(encodeEvent(event));
+}
+
+function text(id: string): ChatEvent & { type: 'text' } {
+  return { type: 'text', id, at: Date.now(), name: 'Grace', text: `text ${id}` };
 }
 
 async function say(page: Page, text: string): Promise<void> {

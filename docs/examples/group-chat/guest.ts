@@ -12,6 +12,8 @@ export class Guest {
   readonly #member: Member;
   readonly #limits: ChatLimits;
   readonly #rate: Rate;
+  /** It was told that it has missed something, and has not asked for it yet. */
+  #isBehind = false;
 
   constructor(ctx: Context, room: Room, member: Member, limits: ChatLimits) {
     this.#ctx = ctx;
@@ -33,15 +35,17 @@ export class Guest {
   async receive(body: Body): Promise<void> {
     const command = typeof body === 'string' ? parseCommand(body) : undefined;
     const text = command?.type === 'text' ? command.text.trim() : '';
-    if (!this.#rate.take()) await this.#refuse('Slow down a little, and send that again.', text);
+    if (command?.type === 'history' && this.#isBehind) await this.#catchUp(command.after);
+    else if (!this.#rate.take()) await this.#refuse('Slow down a little, and send that again.', text);
     else if (typeof body !== 'string') await this.#receivePicture(body);
     else if (command === undefined) await this.#refuse('The server did not understand that.');
     else if (command.type === 'ping') await this.#send({ type: 'pong' });
-    else if (command.type === 'history') await this.#catchUp(command.after);
     else if (text !== '') await this.#receiveText(text);
   }
 
+  /** Tells it to ask for the history: it knows best what it has. */
   async tellLagged(missed: number): Promise<void> {
+    this.#isBehind = true;
     await this.#send({ type: 'lagged', missed });
   }
 
@@ -70,6 +74,7 @@ export class Guest {
   }
 
   async #catchUp(after: string | undefined): Promise<void> {
+    this.#isBehind = false;
     // Both are read now: what happens while this is being sent comes as an event.
     const history = this.#room.historyAfter(after);
     await this.#send({ type: 'people', names: this.#room.people });

@@ -24,9 +24,8 @@ try {
   process.exitCode = 1;
 }
 
-/** Says goodbye to everybody. A second signal ends the process at once. */
+/** Says goodbye to everybody. A second signal does what signals do, and ends the process at once. */
 async function stop(): Promise<void> {
-  process.once('SIGINT', () => process.exit(1));
   await server.close({ reason: 'the chat is closing' });
 }
 

@@ -8,7 +8,7 @@
 /** What the page sends as text. */
 export type Command =
   | { readonly type: 'text'; readonly text: string }
-  /** Asks for what was said after the message with the id `after`, or for all that is kept. */
+  /** Answers `lagged`: asks for what was said after the message with the id `after`, or for all that is kept. */
   | { readonly type: 'history'; readonly after?: string }
   /** Asks whether anybody is there. */
   | { readonly type: 'ping' };

@@ -61,6 +61,8 @@ function chat(roomName, wantedName) {
   /** Texts that were sent and have not come back: they are sent again when the connection was lost. */
   let unconfirmed = [];
   let wasHere = false;
+  /** The server is to send the history, which begins with the people: until then, messages would come out of order. */
+  let awaitsHistory = false;
   const session = sessionSecret();
 
   $('chat').hidden = false;
@@ -105,12 +107,14 @@ function chat(roomName, wantedName) {
         setCatchingUp(true);
         break;
       case 'people':
+        awaitsHistory = false;
         setPeople(event.names, me.name);
         break;
       case 'ready':
         welcome();
         break;
       case 'text':
+        if (awaitsHistory) break;
         if (event.name === me.name && event.text === unconfirmed[0]) unconfirmed.shift();
         showText(event, event.name === me.name);
         break;
@@ -123,6 +127,7 @@ function chat(roomName, wantedName) {
         showCount();
         break;
       case 'lagged':
+        awaitsHistory = true;
         connection.send(JSON.stringify({ type: 'history', after: lastId() }));
         break;
       case 'problem':
@@ -134,6 +139,7 @@ function chat(roomName, wantedName) {
 
   /** A picture is a line of JSON, a line feed, and its bytes. */
   function takePicture(bytes) {
+    if (awaitsHistory) return;
     const end = bytes.indexOf(LINE_FEED);
     const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
     const blob = new Blob([bytes.subarray(end + 1)], { type: head.mediaType });

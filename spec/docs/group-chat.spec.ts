@@ -1,0 +1,357 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { afterEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createChatServer } from '../../docs/examples/group-chat/chat.ts';
+import type { ChatLimits } from '../../docs/examples/group-chat/limits.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { run } from '../support/running-server.ts';
+import { until } from '../support/watchdog.ts';
+import { WsClient } from '../support/ws-client.ts';
+import { ExampleProcess } from './example-process.ts';
+
+const PNG = Buffer.from('89504e470d0a1a0a 0000000d49484452'.replaceAll(' ', ''), 'hex');
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+interface Event {
+  readonly type: string;
+  readonly id?: string;
+  readonly name?: string;
+  readonly names?: string[];
+  readonly text?: string;
+  readonly room?: string;
+  readonly message?: string;
+  readonly unsent?: string;
+  readonly mediaType?: string;
+  readonly bytes?: Buffer;
+}
+
+/** Somebody in a chat: reads its events one by one. */
+class Visitor {
+  readonly client: WsClient;
+
+  constructor(client: WsClient) {
+    this.client = client;
+  }
+
+  say(text: string): void {
+    this.client.send(JSON.stringify({ type: 'text', text }));
+  }
+
+  /** The next event; of a picture its head and its bytes. */
+  async next(): Promise<Event> {
+    const message = await this.client.receive();
+    if (typeof message === 'string') return JSON.parse(message);
+    const end = message.indexOf('\n');
+    return { ...JSON.parse(message.toString('utf8', 0, end)), bytes: message.subarray(end + 1) };
+  }
+
+  /** Reads on to the next event of this type. */
+  async nextOf(type: string): Promise<Event> {
+    for (;;) {
+      const event = await this.next();
+      if (event.type === type) return event;
+    }
+  }
+
+  /** Reads what comes on joining: the welcome, who is here, and the messages of the history. */
+  async arrive(): Promise<{ welcome: Event; names: string[]; history: Event[] }> {
+    const welcome = await this.next();
+    assert.equal(welcome.type, 'welcome');
+    return { welcome, ...(await this.catchUp()) };
+  }
+
+  async catchUp(): Promise<{ names: string[]; history: Event[] }> {
+    const { names } = await this.nextOf('people');
+    const history: Event[] = [];
+    for (;;) {
+      const event = await this.next();
+      if (event.type === 'ready') return { names: names!, history };
+      history.push(event);
+    }
+  }
+}
+
+describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
+  afterEach(cleanUp);
+
+  let port: number;
+  async function start(limits: Partial<ChatLimits> = {}): Promise<void> {
+    port = await run(createChatServer(limits).errorHandle((error) => void errors.push(error)));
+  }
+
+  /** What the handlers of the chat threw: nothing. */
+  const errors: unknown[] = [];
+  afterEach(() => assert.deepEqual(errors.splice(0), []));
+
+  async function enter(room: string, query: Record<string, string>): Promise<Visitor> {
+    return new Visitor(await WsClient.open(port, `/chat/${room}?${new URLSearchParams(query)}`));
+  }
+
+  async function join(room: string, name: string): Promise<Visitor> {
+    const visitor = await enter(room, { name });
+    await visitor.arrive();
+    return visitor;
+  }
+
+  it('tells who comes, who goes, and what is said, in one room and not in others', async () => {
+    await start();
+    const ada = await join('green', 'Ada');
+    const elsewhere = await join('blue', 'Alan');
+    const grace = await enter('green', { name: 'Grace' });
+    assert.deepEqual((await grace.arrive()).names, ['Ada', 'Grace']);
+    assert.deepEqual(await ada.next(), { type: 'joined', name: 'Grace' });
+    grace.say('  Hello \n you ');
+    const { id, text, name } = await ada.next();
+    assert.deepEqual([text, name], ['Hello \n you', 'Grace']);
+    assert.equal((await grace.next()).id, id);
+    grace.client.close(1000);
+    assert.deepEqual(await ada.next(), { type: 'left', name: 'Grace' });
+    ada.client.reset();
+    elsewhere.say('nobody else is here');
+    assert.equal((await elsewhere.next()).text, 'nobody else is here');
+  });
+
+  it('gives each person a name of their own', async () => {
+    await start();
+    const names: (string | undefined)[] = [];
+    for (const name of ['Ada', 'Ada', 'ada', '\u{1D400}da', ' A\u0000d\u202Ea ', '', 'x'.repeat(100)]) {
+      names.push((await (await enter('names', { name })).arrive()).welcome.name);
+    }
+    assert.deepEqual(names, ['Ada', 'Ada 2', 'ada 3', '\u{1D400}da 4', 'Ada 5', 'Guest', 'x'.repeat(24)]);
+  });
+
+  it('frees a name when its person leaves, and at once when its page comes back', async () => {
+    await start();
+    const ada = await join('names', 'Ada');
+    const grace = await enter('names', { name: 'Grace', session: 'secret of Grace' });
+    await grace.arrive();
+    const back = await enter('names', { name: 'Grace', session: 'secret of Grace' });
+    const { welcome, names } = await back.arrive();
+    assert.equal(welcome.name, 'Grace');
+    assert.deepEqual(names, ['Ada', 'Grace']);
+    assert.equal((await grace.client.receiveClose()).code, 4001);
+    const seen = [await ada.next(), await ada.next(), await ada.next()];
+    assert.deepEqual(
+      seen.map(({ type }) => type),
+      ['joined', 'left', 'joined'],
+    );
+    ada.client.close(1000);
+    await back.nextOf('left');
+    assert.equal((await (await enter('names', { name: 'Ada' })).arrive()).welcome.name, 'Ada');
+  });
+
+  it('keeps the last messages for those who come later, bounded in number', async () => {
+    await start({ maxHistoryMessages: 3 });
+    const ada = await join('history', 'Ada');
+    for (let i = 0; i < 5; i++) ada.say(`message ${i}`);
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i++) ids.push((await ada.next()).id!);
+    const { history } = await (await enter('history', { name: 'Grace' })).arrive();
+    assert.deepEqual(
+      history.map(({ text }) => text),
+      ['message 2', 'message 3', 'message 4'],
+    );
+    const rest = await (await enter('history', { name: 'Alan', after: ids[3]! })).arrive();
+    assert.deepEqual(
+      rest.history.map(({ text }) => text),
+      ['message 4'],
+    );
+  });
+
+  it('keeps no more bytes than it may', async () => {
+    await start({ maxHistoryBytes: 5000 });
+    const ada = await join('history', 'Ada');
+    for (let i = 0; i < 3; i++) ada.client.send(Buffer.concat([PNG, Buffer.alloc(2000, i)]));
+    for (let i = 0; i < 3; i++) await ada.nextOf('picture');
+    const { history } = await (await enter('history', { name: 'Grace' })).arrive();
+    assert.deepEqual(
+      history.map(({ bytes }) => bytes!.at(-1)),
+      [1, 2],
+    );
+  });
+
+  it('keeps the history of a room that is empty, until its place is needed', async () => {
+    await start({ maxRooms: 2 });
+    const ada = await join('first', 'Ada');
+    ada.say('remember');
+    await ada.nextOf('text');
+    ada.client.close(1000);
+    await ada.client.waitForEnd();
+    const back = await enter('first', { name: 'Ada' });
+    assert.equal((await back.arrive()).history[0]?.text, 'remember');
+    const alan = await join('second', 'Alan');
+    const refused = await enter('third', { name: 'Grace' });
+    assert.deepEqual(await refused.client.receiveClose(), { code: 4002, reason: 'there are too many rooms' });
+    alan.client.close(1000);
+    await alan.client.waitForEnd();
+    assert.deepEqual((await (await enter('third', { name: 'Grace' })).arrive()).names, ['Grace']);
+  });
+
+  it('passes on pictures of the types it knows, and refuses others with a sentence', async () => {
+    await start({ maxPictureBytes: 2048 });
+    const ada = await join('pictures', 'Ada');
+    const pictures: [string, Buffer][] = [
+      ['image/png', PNG],
+      ['image/jpeg', Buffer.from('ffd8ffe0', 'hex')],
+      ['image/gif', Buffer.from('GIF89a...')],
+      ['image/gif', Buffer.from('GIF87a')],
+      ['image/webp', Buffer.from('RIFF....WEBPVP8 ')],
+    ];
+    for (const [mediaType, bytes] of pictures) {
+      ada.client.send(bytes);
+      const picture = await ada.next();
+      assert.deepEqual([picture.mediaType, picture.name, picture.bytes], [mediaType, 'Ada', bytes]);
+    }
+    for (const bytes of [
+      Buffer.alloc(0),
+      Buffer.from('<svg></svg>'),
+      PNG.subarray(0, 7),
+      Buffer.from('RIFF....WAVE'),
+    ]) {
+      ada.client.send(bytes);
+      assert.match((await ada.next()).message!, /Only PNG, JPEG, GIF and WebP/);
+    }
+    ada.client.send(Buffer.concat([PNG, Buffer.alloc(2048)]));
+    assert.match((await ada.next()).message!, /at most 2 KiB/);
+    ada.client.send(Buffer.alloc(4097));
+    assert.equal((await ada.client.receiveClose()).code, 1009);
+  });
+
+  it('survives what no page of its own sends', async () => {
+    await start();
+    const ada = await join('robust', 'Ada');
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '7',
+      '"text"',
+      '{"type":"text"}',
+      '{"type":"text","text":{}}',
+      '{"type":1}',
+    ]) {
+      ada.client.send(text);
+      assert.match((await ada.next()).message!, /did not understand/, text);
+    }
+    ada.client.send('{"__proto__":{"type":"ping"}}');
+    assert.equal((await ada.next()).type, 'problem');
+    ada.client.send('{"type":"history","after":7}');
+    ada.say('   ');
+    ada.client.send('{"type":"ping"}');
+    assert.equal((await ada.next()).type, 'pong');
+    ada.client.write(Buffer.from('ff80', 'hex'));
+    assert.equal((await ada.client.receiveClose()).code, 1002);
+    await join('robust', 'Grace');
+  });
+
+  it('gives back text that is too long or comes too fast', async () => {
+    await start({ maxTextLength: 10, burstMessages: 2, messagesPerSecond: 0.001 });
+    const ada = await join('rate', 'Ada');
+    ada.say('eleven char');
+    assert.deepEqual(await ada.next(), {
+      type: 'problem',
+      message: 'A message has at most 10 characters; this one has 11.',
+      unsent: 'eleven char',
+    });
+    ada.say('two');
+    assert.equal((await ada.next()).text, 'two');
+    ada.say('three');
+    const { type, unsent } = await ada.next();
+    assert.deepEqual([type, unsent], ['problem', 'three']);
+  });
+
+  it('takes a room of any name', async () => {
+    await start();
+    const rooms: [path: string, name: string][] = [
+      ['caf%C3%A9%20%E2%98%95', 'café ☕'],
+      ['a%2Fb%3Fc', 'a/b?c'],
+      ['cafe%CC%81', 'café'],
+      ['%FF%', '%FF%'],
+      ['__proto__', '__proto__'],
+      ['%20%00', 'lobby'],
+      ['x'.repeat(99), 'x'.repeat(40)],
+    ];
+    for (const [path, name] of rooms) {
+      const visitor = await enter(path, { name: 'Ada' });
+      assert.equal((await visitor.arrive()).welcome.room, name);
+    }
+  });
+
+  it('tells one who reads too slowly to ask for what it missed', async () => {
+    await start({ maxWaitingEvents: 4, maxHistoryMessages: 6, burstMessages: 1000 });
+    const [ada, slow] = [await join('slow', 'Ada'), await join('slow', 'Slow')];
+    await ada.nextOf('joined');
+    slow.client.socket.pause();
+    const picture = Buffer.concat([PNG, Buffer.alloc(2 ** 20 - PNG.length)]);
+    let last: string | undefined;
+    for (let i = 0; i < 24; i++) {
+      ada.client.send(picture);
+      last = (await ada.nextOf('picture')).id;
+    }
+    slow.client.socket.resume();
+    let known: string | undefined;
+    for (let event = await slow.next(); event.type !== 'lagged'; event = await slow.next()) known = event.id;
+    slow.client.send(JSON.stringify({ type: 'history', after: known }));
+    const { names, history } = await slow.catchUp();
+    assert.deepEqual(names, ['Ada', 'Slow']);
+    assert.equal(history.at(-1)?.id, last);
+    ada.say('after all');
+    assert.equal((await slow.nextOf('text')).text, 'after all');
+  });
+
+  it('serves the page at / and at the address of each room, and nothing that may run foreign code', async () => {
+    await start();
+    const types: [path: string, type: RegExp][] = [
+      ['/', /^text\/html; charset=utf-8$/],
+      ['/chat/any%20room', /^text\/html; charset=utf-8$/],
+      ['/page/client.js', /^text\/javascript/],
+      ['/page/style.css', /^text\/css/],
+      ['/page/icon.svg', /^image\/svg\+xml$/],
+    ];
+    for (const [path, type] of types) {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`);
+      assert.equal(response.status, 200);
+      assert.match(response.headers.get('content-type')!, type);
+      assert.match(response.headers.get('content-security-policy')!, /^default-src 'none'; script-src 'self'; /);
+      assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
+      assert.ok((await response.text()).length > 100);
+    }
+    for (const path of ['/page/..%2Fmain.ts', '/page/main.ts', '/page/constructor', '/nowhere']) {
+      assert.equal((await fetch(`http://127.0.0.1:${port}${path}`)).status, 404, path);
+    }
+  });
+
+  it('opens a WebSocket in a room only, and only for its own page', async () => {
+    await start();
+    const client = await WsClient.connect(port);
+    await assert.rejects(client.upgrade('/page/client.js'), /404/);
+    const other = await WsClient.connect(port);
+    await assert.rejects(other.upgrade('/chat/room', { Origin: 'https://elsewhere.example' }), /403/);
+  });
+
+  it('says in one sentence that its port is taken, and ends in order when it is told to', async () => {
+    const first = await ExampleProcess.start('group-chat/main.ts');
+    onCleanUp(() => first.stop());
+    port = first.port;
+    const second = spawnSync(process.execPath, ['--import', 'tsx', 'docs/examples/group-chat/main.ts'], {
+      cwd: ROOT,
+      env: { ...process.env, PORT: String(port) },
+      encoding: 'utf8',
+    });
+    const sentence = `Port ${port} is in use by another program; choose another: PORT=${port + 1} npm start\n`;
+    assert.deepEqual([second.status, second.stderr, second.stdout], [1, sentence, '']);
+    const wrong = spawnSync(process.execPath, ['--import', 'tsx', 'docs/examples/group-chat/main.ts', 'eighty'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    assert.match(wrong.stderr, /^"eighty" is no port: [^\n]+\n$/);
+
+    const ada = await join('end', 'Ada');
+    const ended = first.stop('SIGTERM');
+    assert.equal((await ada.client.receiveClose()).code, 1001);
+    assert.equal(await ended, 0);
+    await until('it printed its address only', () => first.output === `http://localhost:${port}/\n`);
+  });
+});
