@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FrameEncoder } from '../../lib/codec/frame-encoder.ts';
 import { BOUNDARY_LENGTHS, bytesOf } from '../support/arbitraries.ts';
+import { assertSame } from '../support/assert-same.ts';
 import { hex } from '../support/hex.ts';
 import { type Frame, referenceEncode, referenceParse } from '../support/reference-codec.ts';
 
@@ -46,7 +47,7 @@ describe('FrameEncoder.addFrame', () => {
       for (const length of LENGTHS) {
         const payload = bytesOf(length, length);
         const frame = encodeOne(masked, (encoder) => encoder.addFrame(0x82, payload));
-        assert.deepEqual(frame, { fin: true, rsv1: false, opcode: 2, payload });
+        assertSame(frame, { fin: true, rsv1: false, opcode: 2, payload });
         assert.ok(payload.equals(bytesOf(length, length)), 'the payload is left as it is');
       }
     }
@@ -90,7 +91,7 @@ describe('FrameEncoder.addFrame', () => {
       payload.fill(1);
       for (const masked of [false, true]) {
         const frame = encodeOne(masked, (encoder) => encoder.addFrame(0x82, payload));
-        assert.deepEqual(frame.payload, Buffer.alloc(length, 1));
+        assertSame(frame.payload, Buffer.alloc(length, 1));
       }
     }
   });
@@ -153,7 +154,7 @@ describe('FrameEncoder.addTextFrame', () => {
     encoder.addTextFrame(0x81, 'a');
     encoder.addTextFrame(0x81, 'é'.repeat(100));
     encoder.addTextFrame(0x81, 'b');
-    assert.deepEqual(
+    assertSame(
       parse(encoder.take(), false).map(({ payload }) => payload.toString()),
       ['a', 'é'.repeat(100), 'b'],
     );
@@ -169,7 +170,7 @@ describe('FrameEncoder.addTextFrame', () => {
   it('copies no large text: it goes out in a chunk of its own', () => {
     const encoder = new FrameEncoder(false);
     encoder.addTextFrame(0x81, 'a'.repeat(100_000));
-    assert.deepEqual(
+    assertSame(
       encoder.take().map(({ length }) => length),
       [10, 100_000],
     );

@@ -4,6 +4,7 @@ import type { FrameRules } from '../../lib/codec/frame-header.ts';
 import { FrameParser } from '../../lib/codec/frame-parser.ts';
 import type { ErrorCode } from '../../lib/errors.ts';
 import { BOUNDARY_LENGTHS, bytesOf } from '../support/arbitraries.ts';
+import { assertSame } from '../support/assert-same.ts';
 import { cutAt, eachChunking, feed, feedAll } from '../support/chunking.ts';
 import { FrameRecorder } from '../support/frame-recorder.ts';
 import { hex } from '../support/hex.ts';
@@ -42,7 +43,7 @@ function assertFrames(bytes: Buffer, rules: FrameRules, frames: Frame[], error?:
   eachChunking(bytes, (chunks) => {
     const { recorder, parser } = open(rules);
     feedAll(pushTo(parser), chunks);
-    assert.deepEqual(recorder.frames, frames);
+    assertSame(recorder.frames, frames);
     assert.deepEqual(recorder.errors, error === undefined ? [] : [error]);
     assert.equal(parser.bufferedBytes, 0);
   });
@@ -104,7 +105,7 @@ describe('FrameParser', () => {
         if (second < first) continue;
         const { recorder, parser } = open(SERVER);
         feedAll(pushTo(parser), cutAt(bytes, first, second));
-        assert.deepEqual(recorder.frames, [expected]);
+        assertSame(recorder.frames, [expected]);
         assert.equal(recorder.pieces, 0);
       }
     }
@@ -199,7 +200,7 @@ describe('FrameParser', () => {
     for (let i = 0; i < 14; i++) feed(pushTo(parser), bytes.subarray(i, i + 1));
     feed(pushTo(parser), bytes.subarray(14));
     assert.equal(recorder.pieces, 2);
-    assert.deepEqual(recorder.frames, [frame(2, bytesOf(70_000, 9))]);
+    assertSame(recorder.frames, [frame(2, bytesOf(70_000, 9))]);
   });
 });
 
@@ -244,7 +245,7 @@ describe('FrameParser.pause', () => {
           position = parser.push(copy, position);
         }
       }
-      assert.deepEqual(recorder.frames, expected);
+      assertSame(recorder.frames, expected);
     });
   });
 
@@ -271,7 +272,7 @@ describe('FrameParser.stop', () => {
         };
         feedAll(pushTo(parser), chunks);
         assert.equal(events, stopAfter);
-        assert.deepEqual(recorder.frames, expected.slice(0, recorder.frames.length));
+        assertSame(recorder.frames, expected.slice(0, recorder.frames.length));
         assert.deepEqual(recorder.errors, []);
         assert.equal(parser.bufferedBytes, 0);
       }

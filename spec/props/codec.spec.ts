@@ -20,6 +20,7 @@ import {
   payloads,
   texts,
 } from '../support/arbitraries.ts';
+import { assertSame } from '../support/assert-same.ts';
 import { feed } from '../support/chunking.ts';
 import { FrameRecorder } from '../support/frame-recorder.ts';
 import {
@@ -114,7 +115,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
         const bytes = Buffer.concat(encoder.take());
         encoder.released();
         const outcome = read(bytes, sizes, { expectMask: masked, allowRsv1: false, maxFrameBytes: NO_LIMIT });
-        assert.deepEqual(outcome, { frames: legal, errors: [], partial: undefined });
+        assertSame(outcome, { frames: legal, errors: [], partial: undefined });
       }),
     );
   });
@@ -134,7 +135,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
           assert.equal(bytes.length, counted);
           const outcome = referenceParse(bytes, { expectMask: masked, allowRsv1: false, maxFrameBytes: NO_LIMIT });
           assert.deepEqual([outcome.error, outcome.partial], [undefined, undefined]);
-          assert.deepEqual(
+          assertSame(
             outcome.frames.map(({ payload }) => decodeUtf8(payload, 0, payload.length)),
             all.map((text) => Buffer.from(text).toString()),
           );
@@ -151,7 +152,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
         ([masked, list], sizes) => {
           const bytes = Buffer.concat(list.map((frame) => referenceEncode(frame)));
           const outcome = read(bytes, sizes, { expectMask: masked, allowRsv1: false, maxFrameBytes: NO_LIMIT });
-          assert.deepEqual(outcome, { frames: list.map(withoutKey), errors: [], partial: undefined });
+          assertSame(outcome, { frames: list.map(withoutKey), errors: [], partial: undefined });
         },
       ),
     );
@@ -161,7 +162,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
     fc.assert(
       fc.property(wireBytes(), rules(), chunking(), (bytes, given, sizes) => {
         const outcome = read(bytes, sizes, given);
-        assert.deepEqual(outcome, expected(bytes, given));
+        assertSame(outcome, expected(bytes, given));
         assert.ok(outcome.errors.every((error) => ERROR_CODES.includes(error)));
         // Nothing is shared between parsers that a fault could spoil.
         const hello = { fin: true, rsv1: false, opcode: 1, payload: Buffer.from('Hello') };
@@ -255,7 +256,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
             }
             parts.push(payload);
           }
-          assert.deepEqual(assembler.finish(), Buffer.concat(parts));
+          assertSame(assembler.finish(), Buffer.concat(parts));
         },
       ),
     );
@@ -336,7 +337,7 @@ describe(`codec, shared memory (FC_SEED=${seed})`, () => {
               if (end.taken !== undefined) kept.push(end.taken);
               const chunks = encoder.take();
               end.taken = { chunks, copy: Buffer.concat(chunks) };
-              assert.deepEqual(payloadsOf(end.taken.copy, masked), end.waiting);
+              assertSame(payloadsOf(end.taken.copy, masked), end.waiting);
               end.waiting = [];
               break;
             }
@@ -355,7 +356,7 @@ describe(`codec, shared memory (FC_SEED=${seed})`, () => {
             if (taken !== undefined) assert.ok(Buffer.concat(taken.chunks).equals(taken.copy));
         }
         for (const { encoder, masked, waiting } of ends) {
-          assert.deepEqual(payloadsOf(Buffer.concat(encoder.take()), masked), waiting);
+          assertSame(payloadsOf(Buffer.concat(encoder.take()), masked), waiting);
           encoder.released();
         }
       }),

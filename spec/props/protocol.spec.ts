@@ -13,6 +13,7 @@ import {
   texts,
   wellFormedTexts,
 } from '../support/arbitraries.ts';
+import { assertSame } from '../support/assert-same.ts';
 import { feedAll } from '../support/chunking.ts';
 import { closePayload, ProtocolRecorder } from '../support/protocol-recorder.ts';
 import { type Frame, type ReferenceLimits, referenceEncode, referenceReceive } from '../support/reference-codec.ts';
@@ -127,7 +128,7 @@ function assertAsReference(role: Role, bytes: Buffer, given: ReferenceLimits, si
   }
   const expected = referenceReceive(bytes, role, given);
   const last = expected.at(-1);
-  assert.deepEqual(
+  assertSame(
     recorder.received(),
     expected.filter(({ type }) => type !== 'close'),
   );
@@ -151,7 +152,7 @@ function assertAsReference(role: Role, bytes: Buffer, given: ReferenceLimits, si
   const isOver = last?.type === 'close' || last?.type === 'error';
   assert.equal(recorder.count('finished'), isOver ? 1 : 0);
   assert.equal(recorder.protocol.state, isOver ? 'closing' : 'open');
-  assert.deepEqual(
+  assertSame(
     frames.map(({ opcode, payload }) => [opcode, payload]),
     sent,
   );
@@ -453,10 +454,10 @@ describe(`protocol, two endpoints (FC_SEED=${seed})`, () => {
           assert.equal(real.ends[index].arriving.length, 0);
           const messages = recorder.messages();
           if (mine.failed) {
-            assert.deepEqual(messages, theirs.messages.slice(0, messages.length), 'a failed end ignores the rest');
+            assertSame(messages, theirs.messages.slice(0, messages.length), 'a failed end ignores the rest');
             assert.deepEqual(protocol.close, { code: 1006, reason: '', wasClean: false });
           } else {
-            assert.deepEqual(messages, theirs.messages);
+            assertSame(messages, theirs.messages);
             // The peer's own Close frame, or its answer with this end's code.
             const code = theirs.closeCode ?? mine.closeCode;
             assert.deepEqual(protocol.close, { code, reason: '', wasClean: true });
@@ -475,7 +476,7 @@ describe(`protocol, two endpoints (FC_SEED=${seed})`, () => {
         const receiver = ends[other(sender)];
         const bytes = Array.from(ends[sender].sentBytes(), (byte) => Buffer.of(byte));
         feedAll(receiver.push, bytes);
-        assert.deepEqual(receiver.messages(), all);
+        assertSame(receiver.messages(), all);
         assert.equal(receiver.protocol.close!.code, 1000);
       }),
     );

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ErrorCode } from '../../lib/errors.ts';
 import { bytesOf } from '../support/arbitraries.ts';
+import { assertSame } from '../support/assert-same.ts';
 import { eachChunking } from '../support/chunking.ts';
 import { describeFaults, describeLegal, type Fault } from '../support/faults.ts';
 import { hex } from '../support/hex.ts';
@@ -204,7 +205,7 @@ describe('RFC 6455 §5.2 Payload length', () => {
       for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]) {
         const payload = bytesOf(length, length);
         eachChunking(peerFrame(role, 0x82, payload), (chunks) => {
-          assert.deepEqual(new ProtocolRecorder(role).receive(...chunks).messages(), [payload]);
+          assertSame(new ProtocolRecorder(role).receive(...chunks).messages(), [payload]);
         });
       }
     }

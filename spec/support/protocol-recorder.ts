@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { closeCodeOf, type WebSocketError } from '../../lib/errors.ts';
 import type { ProtocolEvents, ProtocolLimits, Role } from '../../lib/protocol/events.ts';
 import { Protocol } from '../../lib/protocol/protocol.ts';
+import { assertSame } from './assert-same.ts';
 import { feedAll, type Push } from './chunking.ts';
 import { type Frame, type ReferenceEvent, referenceEncode, referenceParse } from './reference-codec.ts';
 
@@ -134,7 +135,7 @@ export function assertSent(
     opcode,
     payload: Buffer.from(payload),
   }));
-  assert.deepEqual(recorder.sent(), expected);
+  assertSame(recorder.sent(), expected);
 }
 
 /** Asserts that one Close frame was sent, as the last frame, and returns its reason. */
@@ -172,6 +173,6 @@ export function assertIgnoresInput(recorder: ProtocolRecorder, role: Role = reco
     Buffer.alloc(32, 0xff),
   );
   assert.deepEqual(recorder.events, events, 'nothing is told of bytes behind the end');
-  assert.deepEqual(recorder.sentBytes(), sent, 'nothing is answered to bytes behind the end');
+  assertSame(recorder.sentBytes(), sent, 'nothing is answered to bytes behind the end');
   assert.equal(recorder.protocol.receivedBytes, 0, 'nothing is kept of bytes behind the end');
 }
