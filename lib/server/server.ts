@@ -275,7 +275,7 @@ export class Server implements SessionHost {
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     socket.on('error', ignoreError);
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, (over) => this.#leave(over));
-    this.#upgrades.add(exchange);
+    if (!socket.closed) this.#upgrades.add(exchange);
     let upgrade: UpgradeRequest;
     try {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
@@ -286,8 +286,8 @@ export class Server implements SessionHost {
     }
     const { nodelay, handshakeTimeoutMs } = this.#options;
     if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(nodelay);
-    const timer = setTimeout(() => exchange.refuseWith(408, 'the upgrade took too long'), handshakeTimeoutMs);
-    void this.#upgrade(exchange, upgrade, socket, head).finally(() => clearTimeout(timer));
+    exchange.expireAfter(handshakeTimeoutMs);
+    void this.#upgrade(exchange, upgrade, socket, head);
   }
 
   // --- told by sessions -------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ export class UpgradeExchange implements Exchange {
   readonly #socket: Duplex;
   readonly #onOver: (exchange: UpgradeExchange) => void;
   #answered = false;
+  /** Until the answer: how long that may take. Behind a refusal: how long the client may take to leave. */
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param onOver - is called when the WebSocket is open, or the connection gone */
   constructor(head: RequestHead, socket: Duplex, onOver: (exchange: UpgradeExchange) => void) {
@@ -29,6 +31,11 @@ export class UpgradeExchange implements Exchange {
   /** Whether the request was answered, or its client went away. */
   get isOver(): boolean {
     return this.#answered || this.#socket.destroyed || !this.#socket.writable;
+  }
+
+  /** Refuses the upgrade if it is not answered in time. */
+  expireAfter(timeoutMs: number): void {
+    this.#timer = setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs);
   }
 
   /** Opens the WebSocket: writes the head that says so. */
@@ -56,11 +63,14 @@ export class UpgradeExchange implements Exchange {
     this.#socket.end(formatRefusal(statusCode, body, headers));
     // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
     this.#socket.resume();
-    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
-    this.#socket.once('close', () => clearTimeout(timer));
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
   }
 
-  readonly #over = (): void => this.#onOver(this);
+  readonly #over = (): void => {
+    clearTimeout(this.#timer);
+    this.#onOver(this);
+  };
 
   async sendResponse(response: Response): Promise<void> {
     if (this.#answered) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');

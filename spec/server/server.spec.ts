@@ -440,6 +440,28 @@ describe('Server, beside an existing server', () => {
     await soon('close', server.close());
   });
 
+  it('can be handed a socket that is gone already, and still closes', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', () => assert.fail('does not run'));
+    const http = createHttpServer(app);
+    const handed = defer();
+    http.on('upgrade', (request, socket, head) => {
+      socket.destroy();
+      socket.once('close', () => {
+        setImmediate(() => {
+          server.handleUpgrade(request, socket, head);
+          handed.resolve();
+        });
+      });
+    });
+    const client = await WsClient.connect(await listen(http));
+    client.write(upgradeRequest());
+    await soon('the upgrade', handed.promise);
+    await settle();
+    assert.deepEqual(await soon('close', server.close()), { closed: 0, cut: 0 });
+    assert.deepEqual(errors, []);
+  });
+
   it('refuses what it is handed once it is closed', async () => {
     const { server } = makeServer();
     server.route('/', () => {});
