@@ -1,12 +1,24 @@
 import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.ts';
 import { applyMask } from './mask.ts';
 import { randomMaskKey } from './mask-key.ts';
+import { FIN, OpCode } from './opcode.ts';
 import { MAX_RESERVE_BYTES, reserveBlock, type WriteBlock } from './write-block.ts';
 
 /** From this size on a payload goes out by reference, in a `writev`, rather than being copied. */
 const REFERENCE_BYTES = 16 * 1024;
+/** Up to this size what lies in pieces is put together before it is taken: a short copy costs less than a `writev`. */
+const MERGE_BYTES = 16 * 1024;
+/** A longer text is not remembered: it would be kept alive for no more than a chance to send it again. */
+const MAX_REPEATED_CHARACTERS = 1024 * 1024;
 /** A character of a JavaScript string takes at most this many bytes of UTF-8. */
 const MAX_BYTES_PER_CHARACTER = 3;
+
+/**
+ * The text that was sent last, and its frame once it was sent twice: of a message to many receivers the frame is made
+ * once, since a server's frames are not masked. Never written to again.
+ */
+let repeatedText: string | undefined;
+let repeatedFrame: Uint8Array | undefined;
 
 /**
  * Encodes frames and collects their bytes until they are taken. RFC 6455 §5.2.
@@ -60,6 +72,15 @@ export class FrameEncoder {
 
   /** Adds a frame whose payload is `text` as UTF-8; a lone surrogate becomes U+FFFD. */
   addTextFrame(bits: number, text: string): void {
+    if (!this.#masked && bits === (FIN | OpCode.Text)) {
+      if (text === repeatedText) {
+        repeatedFrame ??= makeTextFrame(text);
+        this.addEncoded(repeatedFrame);
+        return;
+      }
+      repeatedText = text.length <= MAX_REPEATED_CHARACTERS ? text : undefined;
+      repeatedFrame = undefined;
+    }
     const maxBytes = text.length * MAX_BYTES_PER_CHARACTER;
     if (maxBytes + MAX_HEADER_BYTES > MAX_RESERVE_BYTES) {
       this.#addLargeFrame(bits, Buffer.from(text));
@@ -92,6 +113,7 @@ export class FrameEncoder {
    */
   take(): Uint8Array[] {
     this.#closeRegion();
+    if (this.#chunks.length > 1 && this.#bytes <= MERGE_BYTES) this.#merge();
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
@@ -147,9 +169,36 @@ export class FrameEncoder {
     this.#block!.offset = end;
   }
 
+  /** Puts all chunks together in a region of their own, and gives back those they were in. */
+  #merge(): void {
+    const block = reserveBlock(this.#bytes);
+    const start = block.offset;
+    block.begin();
+    let end = start;
+    for (const chunk of this.#chunks) {
+      block.buffer.set(chunk, end);
+      end += chunk.byteLength;
+    }
+    block.offset = end;
+    this.#chunks = [block.buffer.subarray(start, end)];
+    // After the new region was begun: the block may be the same, and must not start over.
+    this.#block?.release();
+    if (this.#older !== undefined) for (const older of this.#older) older.release();
+    this.#older = undefined;
+    this.#block = block;
+  }
+
   #closeRegion(): void {
     if (this.#start === this.#end) return;
     this.#chunks.push(this.#block!.buffer.subarray(this.#start, this.#end));
     this.#start = this.#end;
   }
+}
+
+/** Makes the frame of a text message that is not masked, in memory of its own. */
+function makeTextFrame(text: string): Uint8Array {
+  const length = Buffer.byteLength(text);
+  const frame = Buffer.alloc(headerBytes(length, false) + length);
+  frame.write(text, writeFrameHeader(frame, 0, FIN | OpCode.Text, length, undefined));
+  return frame;
 }
