@@ -35,7 +35,7 @@ export class UpgradeExchange implements Exchange {
 
   /** Refuses the upgrade if it is not answered in time. */
   expireAfter(timeoutMs: number): void {
-    this.#timer = setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs);
+    if (!this.isOver) this.#timer = setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs);
   }
 
   /** Opens the WebSocket: writes the head that says so. */
