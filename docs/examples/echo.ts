@@ -3,7 +3,7 @@
  *
  *     node --import tsx docs/examples/echo.ts
  *
- * Then open http://localhost:60000/ and look at the console, or connect from any page or program.
+ * Then open http://localhost:60000/ and look at the console, or connect with any other client.
  */
 import { Server } from 'hyperlane-ws';
 

@@ -1,11 +1,14 @@
 import { Server } from 'hyperlane-ws';
 
-// Unless told otherwise, only pages of the same host may connect. An echo has no secrets.
-const server = new Server({ origins: '*' });
+const server = new Server();
+
+server.route('/', async (ctx) => {
+  await ctx.sendResponse(200, 'Open the console of this page.');
+});
 
 server.route('/websocket', async (ctx) => {
   await ctx.sendResponseBody(ctx.getRequestBody());
 });
 
 await server.port(Number(process.env.PORT ?? 60000)).run();
-console.log(`listening on port ${server.address().port}`);
+console.log(`http://localhost:${server.address().port}/`);

@@ -89,6 +89,12 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
       });
     }
 
+    if (name === 'readme-server.mjs') {
+      it('serves a page to open the console of', async () => {
+        assert.deepEqual(await get(run(), '/'), [200, 'Open the console of this page.']);
+      });
+    }
+
     if (name === 'tutorial-echo.mjs') {
       it('serves its page, and lets no other page connect', async () => {
         const [status, body] = await get(run(), '/');
