@@ -35,6 +35,8 @@ export class Transport {
   readonly #plain: boolean;
   /** Whether received chunks are this library's own; those of a foreign Duplex may be the sender's buffer. */
   readonly #ownsChunks: boolean;
+  /** Who waits for writes to leave. Made when first needed. */
+  #afterWrites: Set<() => void> | undefined;
 
   constructor(socket: Duplex, events: TransportEvents) {
     this.#socket = socket;
@@ -97,8 +99,14 @@ export class Transport {
 
   /** Calls back when all that was written before has left, or never will; never before it returns. */
   afterWrites(callback: () => void): void {
-    if (this.#socket.writable) this.#socket.write('', callback);
-    else this.#socket.once('close', callback);
+    // A stream that is cut in the middle of a write may forget those behind it: then `close` calls back.
+    this.#afterWrites ??= new Set();
+    const waiting = this.#afterWrites;
+    const done = () => {
+      if (waiting.delete(done)) callback();
+    };
+    waiting.add(done);
+    if (this.#socket.writable) this.#socket.write('', done);
   }
 
   pause(): void {
@@ -145,6 +153,7 @@ export class Transport {
     const socket = this.#socket;
     if (socket[kTransport] === undefined) return;
     delete socket[kTransport];
+    for (const done of this.#afterWrites ?? []) done();
     this.#events.onClose();
   }
 }
