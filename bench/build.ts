@@ -25,6 +25,7 @@ export function buildAll(folder: string): Built {
 /** Compiles the library as it was at a git reference into `folder`; returns its URL. */
 export function buildLibraryAt(reference: string, folder: string): string {
   const tree = join(folder, 'tree');
+  mkdirSync(folder, { recursive: true });
   const git = (...args: string[]): void => void execFileSync('git', ['-C', ROOT, ...args], { stdio: 'ignore' });
   git('worktree', 'add', '--detach', '--force', tree, reference);
   try {

@@ -8,6 +8,7 @@ export const HELP = `npm run bench -- [options] [part of a case's name ...]
   --seconds <s>      how long each measurement takes (1.5 end to end, 0.3 for the codec)
   --peers <a,b>      measures only the peers whose name contains one of these, besides ours
   --node <path>      runs servers and cases on this program (else: Node 24 if it is there, or the one that runs this)
+  --ref <git ref>    measures the library as it was then, rather than the working tree
   --fetch            fetches the versions of Node that are missing from the npm registry
   --profile <dir>    writes a CPU profile of each run of ours there
   --publish          writes bench/results/published.json, and the charts in docs/assets
@@ -22,6 +23,7 @@ export interface Options {
   readonly seconds: number | undefined;
   readonly peers: readonly string[] | undefined;
   readonly node: string | undefined;
+  readonly ref: string | undefined;
   readonly fetch: boolean;
   readonly profile: string | undefined;
   readonly publish: boolean;
@@ -40,6 +42,7 @@ export function readOptions(args: readonly string[]): Options {
       seconds: { type: 'string' },
       peers: { type: 'string' },
       node: { type: 'string' },
+      ref: { type: 'string' },
       fetch: { type: 'boolean', default: false },
       profile: { type: 'string' },
       publish: { type: 'boolean', default: false },
@@ -57,6 +60,7 @@ export function readOptions(args: readonly string[]): Options {
     seconds: values.seconds === undefined ? undefined : positive('seconds', values.seconds),
     peers: values.peers?.split(','),
     node: values.node,
+    ref: values.ref,
     fetch: values.fetch,
     profile: values.profile,
     publish: values.publish,

@@ -25,6 +25,14 @@ export interface JobResult {
   readonly failures: readonly string[];
 }
 
+/** All that a run came to, as it is kept in bench/results. */
+export interface Report {
+  readonly date: string;
+  readonly machine: readonly string[];
+  readonly rounds: number;
+  readonly results: readonly JobResult[];
+}
+
 /**
  * Measures all who take part, round by round: forth in one round and back in the next (A B B A), so that a machine that
  * gets slower or faster meanwhile favours nobody.
@@ -44,6 +52,27 @@ export async function runJob(job: Job, rounds: number, progress: string): Promis
   showProgress('');
   const { name, title, metric, columns } = job;
   return { name, title, metric, columns, rows: makeRows(job, samples), notSupported: [...notSupported], failures };
+}
+
+/** Runs all who take part once, several at a time: nothing is measured, only shown to work. */
+export async function tryJobs(jobs: readonly Job[], atOnce: number): Promise<readonly string[]> {
+  const failures: string[] = [];
+  const tasks = jobs.flatMap((job) => job.runners.map((runner) => ({ job, runner })));
+  let started = 0;
+  const runNext = async (): Promise<void> => {
+    while (started < tasks.length) {
+      const { job, runner } = tasks[started++]!;
+      showProgress(`${started}/${tasks.length} ${job.name}: ${runner.name}`);
+      const notSupported = new Set<string>();
+      const failed: string[] = [];
+      await sampleInto([], runner, notSupported, failed);
+      if (notSupported.size > 0) console.log(`NOT SUPPORTED ${job.name}: ${runner.name}`);
+      failures.push(...failed.map((failure) => `FAILED ${job.name}: ${failure}`));
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, runNext));
+  showProgress('');
+  return failures;
 }
 
 async function sampleInto(

@@ -1,46 +1,24 @@
 /**
  * Measures this library and its peers: see README.md here, or `npm run bench -- --help`.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { buildAll, ROOT } from './build.ts';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from './build.ts';
+import { codecJobs, codecSmokeJobs } from './cases/jobs.ts';
+import { drawCharts } from './charts.ts';
 import { CONTESTANTS, OURS } from './e2e/contestants.ts';
-import { endToEndJobs, whyAbsent } from './e2e/jobs.ts';
-import type { Setup } from './e2e/measure.ts';
+import { endToEndJobs, endToEndSmokeJobs, whyAbsent } from './e2e/jobs.ts';
 import type { Job } from './job.ts';
 import { type Options, readOptions } from './options.ts';
-import { formatResult, type JobResult, runJob } from './rounds.ts';
-import { findBun, findNode, MAIN_NODE, OLD_NODE, versionOf } from './runtimes.ts';
+import { formatResult, type JobResult, type Report, runJob, tryJobs } from './rounds.ts';
+import { versionOf } from './runtimes.ts';
+import { makeSetup, type Setup } from './setup.ts';
 
-const PEERS = join(ROOT, 'bench', 'peers');
 const RESULTS = join(ROOT, 'bench', 'results');
-
-function makeSetup(folder: string, options: Options): Setup {
-  const main = options.node ?? findNode(MAIN_NODE, options.fetch) ?? process.execPath;
-  const old = findNode(OLD_NODE, options.fetch);
-  const bun = findBun(PEERS);
-  return {
-    ...buildAll(folder),
-    peers: join(PEERS, 'package.json'),
-    runtimes: { main, ...(old !== undefined && { old }), ...(bun !== undefined && { bun }) },
-    loadNode: findNode(MAIN_NODE, false) ?? process.execPath,
-    nodeFlags: options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(options.profile)}`],
-    pinned: canPin(),
-  };
-}
-
-/** Whether the server can have a core for itself. */
-function canPin(): boolean {
-  if (availableParallelism() < 2) return false;
-  try {
-    execFileSync('taskset', ['-c', '0,1', 'true'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
+const ASSETS = join(ROOT, 'docs', 'assets');
+/** Two cores have enough to do with this many. */
+const TRIED_AT_ONCE = 4;
 
 function describe(setup: Setup): string[] {
   const { pinned, runtimes } = setup;
@@ -54,39 +32,52 @@ function describe(setup: Setup): string[] {
   ];
 }
 
-function wanted(jobs: readonly Job[], { filters, peers }: Options): Job[] {
-  const isWanted = (name: string): boolean =>
+/** Makes the cases that the command line asks for. */
+function makeJobs(setup: Setup, { filters, peers, smoke, seconds }: Options): Job[] {
+  const isWanted = (name: string): boolean => filters.length === 0 || filters.some((part) => name.includes(part));
+  const jobs = smoke
+    ? [...endToEndSmokeJobs(setup, isWanted), ...codecSmokeJobs(setup, isWanted)]
+    : [...endToEndJobs(setup, seconds, isWanted), ...codecJobs(setup, seconds, isWanted)];
+  const isPeer = (name: string): boolean =>
     peers === undefined || name === OURS || peers.some((part) => name.toLowerCase().includes(part.toLowerCase()));
-  return jobs
-    .filter(({ name }) => filters.length === 0 || filters.some((part) => name.includes(part)))
-    .map((job) => ({ ...job, runners: job.runners.filter(({ name }) => isWanted(name)) }));
+  return jobs.map((job) => ({ ...job, runners: job.runners.filter(({ name }) => isPeer(name)) }));
+}
+
+async function measureAll(jobs: readonly Job[], machine: readonly string[], options: Options): Promise<boolean> {
+  const results: JobResult[] = [];
+  for (const [index, job] of jobs.entries()) {
+    const result = await runJob(job, options.rounds, `[${index + 1}/${jobs.length}]`);
+    results.push(result);
+    console.log(formatResult(result));
+  }
+  mkdirSync(RESULTS, { recursive: true });
+  const file = join(RESULTS, options.publish ? 'published.json' : 'latest.local.json');
+  const report: Report = { date: new Date().toISOString().slice(0, 10), machine, rounds: options.rounds, results };
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.publish) drawCharts(report, ASSETS);
+  console.log(`\nwritten to ${file}`);
+  return results.every(({ failures }) => failures.length === 0);
+}
+
+async function tryAll(jobs: readonly Job[]): Promise<boolean> {
+  const failures = await tryJobs(jobs, TRIED_AT_ONCE);
+  const runs = jobs.reduce((sum, { runners }) => sum + runners.length, 0);
+  console.log([...failures, `${jobs.length} cases, ${runs} runs, ${failures.length} failed`].join('\n'));
+  return failures.length === 0;
 }
 
 const options = readOptions(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), 'hyperlane-bench-'));
 try {
   const setup = makeSetup(folder, options);
-  const jobs = wanted(endToEndJobs(setup, options.smoke, options.seconds), options);
+  const jobs = makeJobs(setup, options);
   if (options.list) {
     for (const { name, title } of jobs) console.log(`${name.padEnd(24)} ${title}`);
   } else {
     const machine = describe(setup);
     console.log(machine.join('\n'));
-    const results: JobResult[] = [];
-    for (const [index, job] of jobs.entries()) {
-      const result = await runJob(job, options.rounds, `[${index + 1}/${jobs.length}]`);
-      results.push(result);
-      console.log(formatResult(result));
-    }
-    const failed = results.filter(({ failures }) => failures.length > 0);
-    if (!options.smoke) {
-      mkdirSync(RESULTS, { recursive: true });
-      const file = join(RESULTS, options.publish ? 'published.json' : 'latest.local.json');
-      const date = new Date().toISOString().slice(0, 10);
-      writeFileSync(file, `${JSON.stringify({ date, machine, rounds: options.rounds, results }, null, 2)}\n`);
-      console.log(`\nwritten to ${file}`);
-    }
-    if (failed.length > 0) process.exitCode = 1;
+    const succeeded = options.smoke ? await tryAll(jobs) : await measureAll(jobs, machine, options);
+    if (!succeeded) process.exitCode = 1;
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -2,28 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NotSupported, type Sample } from '../job.ts';
+import type { Setup } from '../setup.ts';
 import type { Effort, EndToEndCase } from './cases.ts';
 import type { Contestant } from './contestants.ts';
 import type { LoadMessage, LoadResult, LoadTask } from './load.ts';
 import type { ServerHello, ServerTask, ServerUsage } from './server-process.ts';
-
-/** Where the programs and files of a measurement are. */
-export interface Setup {
-  /** Folder of the compiled benches. */
-  readonly bench: string;
-  /** URL of the folder of the compiled library. */
-  readonly lib: string;
-  /** A file in the folder whose node_modules hold the peers. */
-  readonly peers: string;
-  /** The programs by what a contestant calls them; one that is missing is not installed. */
-  readonly runtimes: Readonly<Partial<Record<Contestant['runtime'], string>>>;
-  /** The program that runs the load, the same one for all. */
-  readonly loadNode: string;
-  /** Further flags for servers on Node, such as those of the profiler. */
-  readonly nodeFlags: readonly string[];
-  /** Whether processes can be bound to cores: the server has one for itself, and the load another. */
-  readonly pinned: boolean;
-}
 
 const SERVER_CORE = '0';
 const LOAD_CORE = '1';

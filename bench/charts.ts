@@ -1,0 +1,143 @@
+/**
+ * Draws what was measured: one chart per group of cases, as SVG that follows the reader's colour scheme.
+ *
+ *     node --import tsx bench/charts.ts [results.json]    draws again, without measuring
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { METRICS } from './job.ts';
+import type { JobResult, Report } from './rounds.ts';
+
+interface Chart {
+  readonly file: string;
+  readonly title: string;
+  readonly subtitle: string;
+  readonly metric: string;
+  /** Names of cases, with what stands beside their bars. */
+  readonly cases: Readonly<Record<string, string>>;
+}
+
+const CHARTS: readonly Chart[] = [
+  {
+    file: 'echo',
+    title: 'Echo',
+    subtitle: 'CPU time of the server per message, less is better',
+    metric: 'cpuMicros',
+    cases: {
+      'echo-20-1': '20 B, 1 in flight',
+      'echo-20-32': '20 B, 32 in flight',
+      'echo-1k-16': '1 KiB, 16 in flight',
+      'echo-16k-4': '16 KiB, 4 in flight',
+      'echo-1m-2': '1 MiB, 2 in flight',
+      'echo-deflate-1k': '1 KiB of JSON, compressed',
+    },
+  },
+  {
+    file: 'chat',
+    title: 'Chat',
+    subtitle: "CPU time of the server per delivery, everyone's message to everyone, less is better",
+    metric: 'cpuMicros',
+    cases: { 'chat-32': '32 clients', 'chat-200': '200 clients' },
+  },
+  {
+    file: 'accept',
+    title: 'Accept',
+    subtitle: 'CPU time of the server per connection, less is better',
+    metric: 'cpuMicros',
+    cases: { accept: 'a new connection' },
+  },
+  {
+    file: 'idle',
+    title: 'Memory',
+    subtitle: 'Bytes per idle connection, of 5,000, less is better',
+    metric: 'bytesPerConnection',
+    cases: { idle: 'just opened', 'idle-used': 'after one message' },
+  },
+];
+
+/** In this order, and no others: variants of ours and floors are for the tables. */
+const SHOWN = ['hyperlane', 'ws', 'ws + bufferutil', 'websocket', 'uWebSockets.js, Node 20', 'Bun'];
+
+const WIDTH = 760;
+const LABEL_X = 16;
+const BAR_X = 190;
+const BAR_WIDTH = 440;
+const BAR_HEIGHT = 16;
+const ROW = 22;
+const HEAD = 68;
+const GROUP_HEAD = 30;
+const FOOT = 40;
+
+/** Colours of both schemes are in the picture itself: it looks right wherever it is shown. */
+const STYLE = `
+    .page { fill: #ffffff } .ink { fill: #1f2328 } .faint { fill: #59636e } .bar { fill: #9aa4b0 } .ours { fill: #0a6bdc }
+    @media (prefers-color-scheme: dark) {
+      .page { fill: #0d1117 } .ink { fill: #f0f6fc } .faint { fill: #9198a1 } .bar { fill: #5b6470 } .ours { fill: #4c9dff }
+    }
+    text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif } .title { font-size: 18px; font-weight: 600 }
+    .group { font-weight: 600 }`;
+
+/** Draws all charts for which there are results into `folder`. */
+export function drawCharts(report: Report, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const chart of CHARTS) {
+    const results = Object.keys(chart.cases)
+      .map((name) => report.results.find((result) => result.name === name))
+      .filter((result) => result !== undefined);
+    if (results.length > 0) writeFileSync(join(folder, `bench-${chart.file}.svg`), draw(chart, results, report));
+  }
+}
+
+function draw({ title, subtitle, metric, cases }: Chart, results: readonly JobResult[], report: Report): string {
+  const parts: string[] = [];
+  let y = HEAD;
+  for (const result of results) {
+    const rows = SHOWN.map((name) => result.rows.find((row) => row.name === name)).filter((row) => row !== undefined);
+    const most = Math.max(...rows.map(({ medians }) => medians[metric]!));
+    parts.push(text(LABEL_X, y + 18, 'ink group', cases[result.name]!));
+    y += GROUP_HEAD;
+    for (const { name, medians } of rows) {
+      const value = medians[metric]!;
+      const width = Math.max(1, (value / most) * BAR_WIDTH);
+      parts.push(
+        text(LABEL_X, y + 13, name === 'hyperlane' ? 'ink' : 'faint', name),
+        `<rect class="${name === 'hyperlane' ? 'ours' : 'bar'}" x="${BAR_X}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
+        text(BAR_X + width + 8, y + 13, 'ink', formatValue(value, metric)),
+      );
+      y += ROW;
+    }
+  }
+  const height = y + FOOT;
+  const source = `${report.date}, ${report.machine[0]}; medians of ${report.rounds} rounds. bench/README.md`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeXml(`${title}: ${subtitle}`)}">
+  <style>${STYLE}
+  </style>
+  <rect class="page" width="${WIDTH}" height="${height}" rx="6"/>
+  ${text(LABEL_X, 30, 'ink title', title)}
+  ${text(LABEL_X, 52, 'faint', subtitle)}
+  ${parts.join('\n  ')}
+  ${text(LABEL_X, height - 14, 'faint', source)}
+</svg>
+`;
+}
+
+function formatValue(value: number, metric: string): string {
+  if (metric === 'bytesPerConnection') return `${(value / 1000).toFixed(1)} KB`;
+  const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+  return `${value.toFixed(digits)} ${METRICS[metric]!.title.replace('CPU ', '')}`;
+}
+
+function text(x: number, y: number, style: string, content: string): string {
+  return `<text class="${style}" x="${x.toFixed(1)}" y="${y.toFixed(1)}">${escapeXml(content)}</text>`;
+}
+
+function escapeXml(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const file = process.argv[2] ?? join(root, 'bench', 'results', 'published.json');
+  drawCharts(JSON.parse(readFileSync(file, 'utf8')) as Report, join(root, 'docs', 'assets'));
+}
