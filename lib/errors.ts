@@ -131,7 +131,7 @@ const ERROR_TABLE = {
   // The upgrade request. RFC 6455 §4.2.
   WS_ERR_HANDSHAKE: { class: 'HandshakeError', message: 'the upgrade request is not acceptable' },
   WS_ERR_INVALID_SUBPROTOCOL: {
-    class: 'HandshakeError',
+    class: 'InvalidStateError',
     message: 'the chosen subprotocol is not one that the client offered (§4.2.2)',
   },
   WS_ERR_INVALID_EXTENSIONS: {

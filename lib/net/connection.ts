@@ -3,13 +3,13 @@ import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
 import { LimitError, type WebSocketError } from '../errors.ts';
-import type { CloseInfo, ProtocolEvents, ProtocolState, Role } from '../protocol/events.ts';
+import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
 import { Inbox } from './inbox.ts';
 import type { ConnectionLimits } from './limits.ts';
-import { Liveness, type LivenessHost } from './liveness.ts';
+import { Liveness } from './liveness.ts';
 import { ignoreRejection, Outbox, RESOLVED, rejected } from './outbox.ts';
-import { Transport, type TransportEvents } from './transport.ts';
+import { Transport } from './transport.ts';
 
 /** Who looks after a connection. */
 export interface ConnectionOwner {
@@ -27,7 +27,9 @@ const EMPTY = Buffer.alloc(0);
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-export class Connection implements ProtocolEvents, TransportEvents, LivenessHost {
+// It is ProtocolEvents, TransportEvents and LivenessHost, and does not say so: what it would promise there is internal,
+// and left out of the declarations, where the promise would not hold.
+export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
   readonly #protocol: Protocol;

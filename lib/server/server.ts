@@ -16,7 +16,7 @@ import { RequestHead } from './request-head.ts';
 import { Response } from './response.ts';
 import { Routes } from './routes.ts';
 import { UpgradeExchange } from './upgrade-exchange.ts';
-import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
+import { type SessionHandlers, WebSocketSession } from './websocket-session.ts';
 
 /** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
 export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
@@ -55,7 +55,8 @@ const CHECK_INTERVAL_MS = 1000;
  * });
  * await server.run();
  */
-export class Server implements SessionHost {
+// It is a SessionHost, and does not say so: that is internal, and left out of the declarations.
+export class Server {
   #options: ResolvedOptions;
   readonly #routes = new Routes(answerNotFound);
   readonly #upgradeMiddleware: Handler[] = [];
