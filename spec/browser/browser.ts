@@ -12,7 +12,7 @@ const FLAGS = [
 ];
 
 /** How long a page may take to show what is waited for, on a machine with much else to do. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 30_000;
 
 /** Starts the browser of this machine. */
 export function launchBrowser(): Promise<Browser> {

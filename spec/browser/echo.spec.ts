@@ -14,7 +14,7 @@ const PORT = 60000;
 const SITE = `http://localhost:${PORT}`;
 
 describe("hyperlane's own client in a browser", {
-  timeout: 60_000,
+  timeout: 120_000,
   ...skipUnless('chromium', chromiumPath() !== undefined),
 }, () => {
   let echo: ExampleProcess;

@@ -19,7 +19,7 @@ const SMALL_PHONE = { ...PHONE, viewport: { width: 320, height: 568 } };
 const { SCREENSHOTS_DIR } = process.env;
 
 describe('docs/examples/group-chat in a browser', {
-  timeout: 90_000,
+  timeout: 240_000,
   ...skipUnless('chromium', chromiumPath() !== undefined),
 }, () => {
   let server: ExampleProcess;
@@ -41,6 +41,7 @@ describe('docs/examples/group-chat in a browser', {
     await Promise.all(browser.contexts().map((context) => context.close()));
     const seen = errors;
     errors = [];
+    assert.equal(server.output, `http://localhost:${server.port}/\n`, 'the server had nothing to complain about');
     assert.deepEqual(seen, [], 'no page has reported an error');
   });
 

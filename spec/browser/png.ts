@@ -11,7 +11,8 @@ export function landscape(width: number, height: number): Buffer {
 
 /** A PNG that cannot be compressed: about three bytes a pixel. */
 export function noise(width: number, height: number): Buffer {
-  return png(width, height, () => randomBytes(3));
+  const bytes = randomBytes(width * height * 3);
+  return png(width, height, (x, y) => bytes.subarray((y * width + x) * 3, (y * width + x) * 3 + 3));
 }
 
 function png(width: number, height: number, colour: (x: number, y: number) => ArrayLike<number>): Buffer {
