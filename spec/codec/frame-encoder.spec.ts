@@ -13,7 +13,7 @@ const LENGTHS = [...BOUNDARY_LENGTHS, 16_383, 16_384, 16_385, 21_839, 21_840, 21
 function parse(chunks: Uint8Array[], masked: boolean): Frame[] {
   const rules = { expectMask: masked, allowRsv1: true, maxFrameBytes: Number.POSITIVE_INFINITY };
   const { frames, error, partial } = referenceParse(Buffer.concat(chunks), rules);
-  assert.deepEqual([error, partial], [undefined, undefined]);
+  assertSame([error, partial], [undefined, undefined]);
   return frames;
 }
 
@@ -284,6 +284,27 @@ describe('FrameEncoder and the memory it writes to', () => {
       [...parse(other.take(), false), ...parse(encoder.take(), false)].map(({ payload }) => payload.toString()),
       ['other!!', 'other??', 'third'],
     );
+  });
+
+  it('keeps what waits while all others release what stood behind it', () => {
+    const encoder = new FrameEncoder(false);
+    const other = new FrameEncoder(false);
+    for (let round = 0; round < 200; round++) {
+      encoder.addFrame(0x82, Buffer.from('first'));
+      other.addFrame(0x82, Buffer.from('between'));
+      assert.equal(parse(other.take(), false)[0]!.payload.toString(), 'between');
+      other.released();
+      encoder.addFrame(0x82, Buffer.from('second'));
+      other.addFrame(0x82, Buffer.from('again'));
+      other.take();
+      other.released();
+      encoder.addTextFrame(0x81, 'third');
+      assert.deepEqual(
+        parse(encoder.take(), false).map(({ payload }) => payload.toString()),
+        ['first', 'second', 'third'],
+      );
+      encoder.released();
+    }
   });
 
   it('takes a release twice for one', () => {

@@ -134,7 +134,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
           encoder.released();
           assert.equal(bytes.length, counted);
           const outcome = referenceParse(bytes, { expectMask: masked, allowRsv1: false, maxFrameBytes: NO_LIMIT });
-          assert.deepEqual([outcome.error, outcome.partial], [undefined, undefined]);
+          assertSame([outcome.error, outcome.partial], [undefined, undefined]);
           assertSame(
             outcome.frames.map(({ payload }) => decodeUtf8(payload, 0, payload.length)),
             all.map((text) => Buffer.from(text).toString()),
@@ -265,7 +265,7 @@ describe(`codec properties (FC_SEED=${seed})`, () => {
 
 /** One step of one of several encoders that share the blocks they write to. */
 interface Step {
-  readonly do: 'frame' | 'text' | 'encoded' | 'take' | 'released' | 'retained';
+  readonly do: 'frame' | 'text' | 'encoded' | 'flush' | 'take' | 'released' | 'retained';
   readonly encoder: number;
   /** Length of what is added, in bytes. */
   readonly length: number;
@@ -276,16 +276,11 @@ const steps = (): fc.Arbitrary<Step[]> => {
     { arbitrary: fc.nat({ max: 200 }), weight: 4 },
     { arbitrary: fc.constantFrom(125, 126, 5000, 16_383, 16_384, 20_000, 21_841), weight: 2 },
   );
-  const name = fc.constantFrom<Step['do'][]>(
-    'frame',
-    'frame',
-    'text',
-    'encoded',
-    'take',
-    'take',
-    'released',
-    'released',
-    'retained',
+  // A block with bytes that never leave is not used again, and then cannot be used wrongly: seldom, therefore.
+  const name = fc.oneof(
+    { arbitrary: fc.constantFrom<Step['do'][]>('frame', 'text', 'flush'), weight: 20 },
+    { arbitrary: fc.constantFrom<Step['do'][]>('encoded', 'take', 'released'), weight: 6 },
+    { arbitrary: fc.constant<Step['do']>('retained'), weight: 1 },
   );
   return fc.array(fc.record({ do: name, encoder: fc.nat({ max: 2 }), length }), { maxLength: 80, size: 'max' });
 };
@@ -333,12 +328,16 @@ describe(`codec, shared memory (FC_SEED=${seed})`, () => {
               end.waiting.push(payload);
               break;
             }
+            case 'flush':
             case 'take': {
               if (end.taken !== undefined) kept.push(end.taken);
               const chunks = encoder.take();
               end.taken = { chunks, copy: Buffer.concat(chunks) };
               assertSame(payloadsOf(end.taken.copy, masked), end.waiting);
               end.waiting = [];
+              if (step.do === 'take') break;
+              encoder.released();
+              end.taken = undefined;
               break;
             }
             case 'released':
@@ -380,6 +379,6 @@ function payloadsOf(bytes: Buffer, masked: boolean): Buffer[] {
     error,
     partial,
   } = referenceParse(bytes, { expectMask: masked, allowRsv1: false, maxFrameBytes: NO_LIMIT });
-  assert.deepEqual([error, partial], [undefined, undefined]);
+  assertSame([error, partial], [undefined, undefined]);
   return whole.map(({ payload }) => payload);
 }
