@@ -20,6 +20,8 @@ const LEFT_TO_HTTP: ReadonlySet<string> = new Set(['content-length', 'transfer-e
 export interface ParsedHead extends UpgradeHead {
   readonly method: string;
   readonly url: string;
+  /** The lines of the head, from which `parseHeaderLines` makes the headers again: all that is worth keeping. */
+  readonly lines: string;
   /** Length of the head in bytes, the empty line included. */
   readonly bytes: number;
 }
@@ -44,7 +46,12 @@ export function parseUpgradeHead(chunk: Buffer, maxBytes: number): ParsedHead | 
   if (url === undefined) return undefined;
   const headers = parseHeaders(text, lineEnd + 2);
   if (headers?.upgrade === undefined) return undefined;
-  return { method: 'GET', url, httpVersionMajor: 1, httpVersionMinor: 1, headers, bytes: headEnd + 4 };
+  return { method: 'GET', url, httpVersionMajor: 1, httpVersionMinor: 1, headers, lines: text, bytes: headEnd + 4 };
+}
+
+/** The headers in the lines of a head that was parsed before. */
+export function parseHeaderLines(lines: string): UpgradeHead['headers'] {
+  return parseHeaders(lines, lines.indexOf('\r\n') + 2)!;
 }
 
 /** Reads `GET /target HTTP/1.1` and returns the target. */

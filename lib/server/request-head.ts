@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { parseHeaderLines } from '../handshake/request-parser.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 
 /** Where a peer is. */
@@ -22,16 +23,17 @@ export class RequestHead {
   params: ReadonlyMap<string, string> = NO_PARAMS;
   readonly #socket: Partial<Socket>;
   readonly #queryText: string;
-  readonly #headers: UpgradeHead['headers'];
+  /** The headers, or the lines they are made from when somebody wants one: a third of the memory. */
+  #headers: UpgradeHead['headers'] | string;
   #headerMap: ReadonlyMap<string, string> | undefined;
   #querys: ReadonlyMap<string, string> | undefined;
 
-  constructor(request: UpgradeHead, socket: Duplex) {
+  constructor(request: UpgradeHead & { readonly lines?: string }, socket: Duplex) {
     this.method = request.method ?? 'GET';
     const target = splitTarget(request.url ?? '/');
     this.path = target.path;
     this.#queryText = target.query;
-    this.#headers = request.headers;
+    this.#headers = request.lines ?? request.headers;
     this.#socket = socket as Partial<Socket>;
   }
 
@@ -44,20 +46,21 @@ export class RequestHead {
   }
 
   get host(): string | undefined {
-    return this.#headers.host;
+    return this.header('host');
   }
 
   /** The value of a header, names in any case; repeated headers are joined by commas. */
   header(name: string): string | undefined {
     const key = name.toLowerCase();
-    return Object.hasOwn(this.#headers, key) ? joinValues(this.#headers[key]) : undefined;
+    const headers = this.#parsedHeaders();
+    return Object.hasOwn(headers, key) ? joinValues(headers[key]) : undefined;
   }
 
   /** All headers, names in lower case. */
   get headers(): ReadonlyMap<string, string> {
     if (this.#headerMap === undefined) {
       const map = new Map<string, string>();
-      for (const [name, value] of Object.entries(this.#headers)) map.set(name, joinValues(value) ?? '');
+      for (const [name, value] of Object.entries(this.#parsedHeaders())) map.set(name, joinValues(value) ?? '');
       this.#headerMap = map;
     }
     return this.#headerMap;
@@ -67,6 +70,11 @@ export class RequestHead {
   get querys(): ReadonlyMap<string, string> {
     this.#querys ??= new Map(new URLSearchParams(this.#queryText));
     return this.#querys;
+  }
+
+  #parsedHeaders(): UpgradeHead['headers'] {
+    if (typeof this.#headers === 'string') this.#headers = parseHeaderLines(this.#headers);
+    return this.#headers;
   }
 }
 
