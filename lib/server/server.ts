@@ -1,16 +1,16 @@
-import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
 import { ConnectionClosedError, HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
 import { checkUpgrade, type UpgradeHead, type UpgradeRequest } from '../handshake/upgrade.ts';
-import { Door } from '../net/door.ts';
 import { ignoreError } from '../net/transport.ts';
 import { acceptUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
-import { HttpExchange } from './http-exchange.ts';
+import type { HttpExchange } from './http-exchange.ts';
+import { HttpListener } from './http-listener.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { Response } from './response.ts';
@@ -40,11 +40,6 @@ export interface CloseResult {
 }
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 5000;
-/** How long a whole request may take: the default of node:http. */
-const REQUEST_TIMEOUT_MS = 300_000;
-/** How often node:http looks for requests that take too long. */
-const CHECK_INTERVAL_MS = 1000;
-
 /**
  * A server for WebSockets and plain HTTP on one port, with the same handlers.
  *
@@ -61,14 +56,11 @@ export class Server {
   readonly #routes = new Routes(answerNotFound);
   readonly #upgradeMiddleware: Handler[] = [];
   #errorHandler: ErrorHandler = logError;
-  #http: HttpServer | undefined;
-  #door: Door | undefined;
+  #listener: HttpListener | undefined;
   readonly #attached = new Map<HttpServer, (request: IncomingMessage, socket: Duplex, head: Buffer) => void>();
   readonly #sessions = new Set<WebSocketSession>();
   /** Upgrades that are not decided, or were refused and linger. */
   readonly #upgrades = new Set<UpgradeExchange>();
-  /** Requests whose responses have not left. */
-  readonly #requests = new Set<HttpExchange>();
   #closing = false;
   /** Are called when the last WebSocket and the last upgrade are over. */
   #whenEmpty: (() => void)[] = [];
@@ -173,42 +165,28 @@ export class Server {
    * (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
    */
   async run(): Promise<void> {
-    if (this.#http !== undefined) {
+    if (this.#listener !== undefined) {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'the server is running already: call run() once');
     }
     this.#routes.check();
-    const { host, port, nodelay, maxHeaderBytes, handshakeTimeoutMs } = this.#options;
-    const http = createServer({
-      noDelay: nodelay,
-      maxHeaderSize: maxHeaderBytes,
-      headersTimeout: handshakeTimeoutMs,
-      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
-      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
+    const listener = new HttpListener(this.#options, {
+      onRequest: (exchange) => void this.#handleRequest(exchange),
+      onUpgrade: (request, socket, head) => this.handleUpgrade(request, socket, head),
+      onError: logError,
     });
-    // It is called by http.close() too, and cuts responses that are on their way.
-    http.closeIdleConnections = () => {};
-    http.on('request', (request, response) => void this.#handleRequest(request, response));
-    http.on('upgrade', (request, socket, head) => this.handleUpgrade(request, socket, head));
-    this.#door = new Door(http, this.#options, (request, socket, head) => this.handleUpgrade(request, socket, head));
-    this.#http = http;
+    this.#listener = listener;
     this.#closing = false;
     try {
-      await new Promise<void>((resolve, reject) => {
-        http.once('error', reject);
-        http.listen({ port, host }, resolve);
-      });
+      await listener.listen();
     } catch (error) {
-      this.#http = undefined;
-      throw explainListenError(error, port);
+      this.#listener = undefined;
+      throw error;
     }
-    // What befalls it from now on, such as too many open files, is no end of it.
-    http.removeAllListeners('error').on('error', logError);
   }
 
   /** The address and port it listens on, `undefined` when it does not. */
   address(): AddressInfo | undefined {
-    const address = this.#http?.address();
-    return typeof address === 'object' && address !== null ? address : undefined;
+    return this.#listener?.address;
   }
 
   /**
@@ -227,8 +205,8 @@ export class Server {
     for (const [server, listener] of this.#attached) server.off('upgrade', listener);
     this.#attached.clear();
 
-    const http = this.#http;
-    const httpClosed = http === undefined ? undefined : this.#closeHttp(http);
+    const listener = this.#listener;
+    const listenerClosed = listener?.close();
     for (const exchange of this.#upgrades) exchange.refuseWith(503, 'the server is shutting down');
     const total = this.#sessions.size;
     for (const session of this.#sessions) session.shutDown(code, reason);
@@ -237,12 +215,12 @@ export class Server {
     const cutAll = () => {
       cut = this.#sessions.size;
       for (const connection of [...this.#sessions, ...this.#upgrades]) connection.destroy();
-      http?.closeAllConnections();
+      listener?.destroyAll();
     };
     const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;
-    await Promise.all([httpClosed, this.#empty()]);
+    await Promise.all([listenerClosed, this.#empty()]);
     clearTimeout(timer);
-    if (this.#http === http) this.#http = undefined;
+    if (this.#listener === listener) this.#listener = undefined;
     return { closed: total - cut, cut };
   }
 
@@ -309,20 +287,6 @@ export class Server {
 
   // ----------------------------------------------------------------------------------------------------------------
 
-  /** Has node:http accept no more. Resolves when its last connection is gone. */
-  #closeHttp(http: HttpServer): Promise<void> {
-    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-    this.#door?.closeSilent();
-    for (const exchange of this.#requests) exchange.endConnection();
-    this.#closeIdle();
-    return closed;
-  }
-
-  /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */
-  #closeIdle(): void {
-    if (this.#http !== undefined && this.#requests.size === 0) closeIdleConnections.call(this.#http);
-  }
-
   /** Says that a WebSocket or an upgrade is over. */
   #leave(connection: WebSocketSession | UpgradeExchange): void {
     if (connection instanceof WebSocketSession) this.#sessions.delete(connection);
@@ -382,14 +346,7 @@ export class Server {
     if (!known) await this.reportError(error, ctx);
   }
 
-  async #handleRequest(request: IncomingMessage, serverResponse: ServerResponse): Promise<void> {
-    const exchange = new HttpExchange(request, serverResponse, this.#options);
-    this.#requests.add(exchange);
-    serverResponse.once('close', () => {
-      this.#requests.delete(exchange);
-      if (this.#closing) this.#closeIdle();
-    });
-    if (this.#closing) exchange.endConnection();
+  async #handleRequest(exchange: HttpExchange): Promise<void> {
     const match = this.#routes.match(exchange.head.path);
     if (match !== undefined) exchange.head.params = match.params;
     const response = new Response();
@@ -411,18 +368,6 @@ export class Server {
   }
 }
 
-/** That of node:http, which an instance of ours has another in place of. */
-const { closeIdleConnections } = HttpServer.prototype;
-
 function logError(error: unknown): void {
   console.error(error);
-}
-
-function explainListenError(error: unknown, port: number): unknown {
-  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
-  return new InvalidStateError(
-    'WS_ERR_PORT_IN_USE',
-    `another program listens on port ${port}: choose another with server.port(number), or 0 for any free one`,
-    { cause: error },
-  );
 }

@@ -1,0 +1,116 @@
+import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { InvalidStateError } from '../errors.ts';
+import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { Door } from '../net/door.ts';
+import { HttpExchange } from './http-exchange.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** How long a whole request may take: the default of node:http. */
+const REQUEST_TIMEOUT_MS = 300_000;
+/** How often node:http looks for requests that take too long. */
+const CHECK_INTERVAL_MS = 1000;
+
+/** What a listener does with what comes in. */
+export interface ListenerEvents {
+  onRequest(exchange: HttpExchange): void;
+  onUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void;
+  /** An error of the listening socket, such as too many open files; it goes on listening. */
+  onError(error: Error): void;
+}
+
+/** The port of a server: a server of node:http with a door in front of it, and the plain requests under way. */
+export class HttpListener {
+  readonly #http: HttpServer;
+  readonly #door: Door;
+  readonly #options: ResolvedOptions;
+  readonly #events: ListenerEvents;
+  /** Requests whose responses have not left. */
+  readonly #requests = new Set<HttpExchange>();
+  #closing = false;
+
+  constructor(options: ResolvedOptions, events: ListenerEvents) {
+    this.#options = options;
+    this.#events = events;
+    const { nodelay, maxHeaderBytes, handshakeTimeoutMs } = options;
+    const http = createServer({
+      noDelay: nodelay,
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: handshakeTimeoutMs,
+      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
+    });
+    // It is called by http.close() too, and cuts responses that are on their way.
+    http.closeIdleConnections = () => {};
+    http.on('request', (request, response) => this.#handleRequest(request, response));
+    http.on('upgrade', (request, socket, head) => events.onUpgrade(request, socket, head));
+    this.#door = new Door(http, options, (request, socket, head) => events.onUpgrade(request, socket, head));
+    this.#http = http;
+  }
+
+  /**
+   * Opens the port. Resolves once it is open; rejects with InvalidStateError (WS_ERR_PORT_IN_USE), or with the error of
+   * the system.
+   */
+  async listen(): Promise<void> {
+    const { host, port } = this.#options;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#http.once('error', reject);
+        this.#http.listen({ port, host }, resolve);
+      });
+    } catch (error) {
+      throw explainListenError(error, port);
+    }
+    this.#http.removeAllListeners('error').on('error', (error) => this.#events.onError(error));
+  }
+
+  get address(): AddressInfo | undefined {
+    const address = this.#http.address();
+    return typeof address === 'object' && address !== null ? address : undefined;
+  }
+
+  /** Accepts no more, and ends what is idle. Resolves when the last connection is gone, WebSockets included. */
+  close(): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    this.#door.closeSilent();
+    for (const exchange of this.#requests) exchange.endConnection();
+    this.#closeIdle();
+    return closed;
+  }
+
+  /** Cuts all connections of plain HTTP. */
+  destroyAll(): void {
+    this.#http.closeAllConnections();
+  }
+
+  #handleRequest(request: IncomingMessage, response: ServerResponse): void {
+    const exchange = new HttpExchange(request, response, this.#options);
+    this.#requests.add(exchange);
+    response.once('close', () => {
+      this.#requests.delete(exchange);
+      if (this.#closing) this.#closeIdle();
+    });
+    if (this.#closing) exchange.endConnection();
+    this.#events.onRequest(exchange);
+  }
+
+  /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */
+  #closeIdle(): void {
+    if (this.#requests.size === 0) closeIdleConnections.call(this.#http);
+  }
+}
+
+/** That of node:http, in place of which an instance has another here. */
+const { closeIdleConnections } = HttpServer.prototype;
+
+function explainListenError(error: unknown, port: number): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
+  return new InvalidStateError(
+    'WS_ERR_PORT_IN_USE',
+    `another program listens on port ${port}: choose another with server.port(number), or 0 for any free one`,
+    { cause: error },
+  );
+}
