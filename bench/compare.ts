@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { buildLibraryAt } from './build.ts';
 import { codecJobs } from './cases/jobs.ts';
 import { endToEndJobs } from './e2e/jobs.ts';
+import { makeFilter } from './filter.ts';
 import type { Job } from './job.ts';
 import { readOptions } from './options.ts';
 import { formatResult, runJob } from './rounds.ts';
@@ -26,7 +27,7 @@ const folder = mkdtempSync(join(tmpdir(), 'hyperlane-bench-'));
 
 function jobsOf(setup: Setup): Job[] {
   const { seconds, filters } = options;
-  const isWanted = (name: string): boolean => filters.some((part) => name.includes(part));
+  const isWanted = makeFilter(filters);
   return [...endToEndJobs(setup, seconds, isWanted), ...codecJobs(setup, seconds, isWanted)];
 }
 

@@ -9,6 +9,7 @@ import { codecJobs, codecSmokeJobs } from './cases/jobs.ts';
 import { drawCharts } from './charts.ts';
 import { CONTESTANTS, OURS } from './e2e/contestants.ts';
 import { endToEndJobs, endToEndSmokeJobs, whyAbsent } from './e2e/jobs.ts';
+import { makeFilter } from './filter.ts';
 import type { Job } from './job.ts';
 import { type Options, readOptions } from './options.ts';
 import { formatResult, type JobResult, type Report, runJob, tryJobs } from './rounds.ts';
@@ -25,16 +26,14 @@ function describe(setup: Setup): string[] {
   const absent = CONTESTANTS.map((contestant) => [contestant.name, whyAbsent(contestant, setup)] as const);
   return [
     `Node ${versionOf(runtimes.main!)} on ${cpus()[0]?.model ?? 'an unknown processor'}, ${process.platform}`,
-    pinned
-      ? 'server on core 0, load on core 1'
-      : 'NOT PINNED: server and load may share a core (needs Linux and two cores)',
+    pinned ? 'server on core 0, load on core 1' : 'NOT PINNED to cores: good for a look, not for numbers',
     ...absent.filter(([, why]) => why !== undefined).map(([name, why]) => `SKIPPED ${name}: ${why}`),
   ];
 }
 
 /** Makes the cases that the command line asks for. */
 function makeJobs(setup: Setup, { filters, peers, smoke, seconds }: Options): Job[] {
-  const isWanted = (name: string): boolean => filters.length === 0 || filters.some((part) => name.includes(part));
+  const isWanted = makeFilter(filters);
   const jobs = smoke
     ? [...endToEndSmokeJobs(setup, isWanted), ...codecSmokeJobs(setup, isWanted)]
     : [...endToEndJobs(setup, seconds, isWanted), ...codecJobs(setup, seconds, isWanted)];
