@@ -1,4 +1,4 @@
-import type { Exchange } from './exchange.ts';
+import { type Exchange, unwatched } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { Response } from './response.ts';
@@ -153,17 +153,17 @@ export class Context {
     const response = this.getResponse();
     if (statusCode !== undefined) response.setStatusCode(statusCode);
     if (body !== undefined) response.setBody(body);
-    return this.#exchange.sendResponse(response);
+    return unwatched(this.#exchange.sendResponse(response));
   }
 
   /** Sends the response as set, unless that was done. Does nothing on a WebSocket. */
   send(): Promise<void> {
-    return this.#exchange.send(this.getResponse(), false);
+    return unwatched(this.#exchange.send(this.getResponse(), false));
   }
 
   /** Sends the response as set, unless that was done, and ends the connection. Does nothing on a WebSocket. */
   sendOnce(): Promise<void> {
-    return this.#exchange.send(this.getResponse(), true);
+    return unwatched(this.#exchange.send(this.getResponse(), true));
   }
 
   /**
@@ -194,7 +194,7 @@ export class Context {
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
   close(code?: number, reason?: string): Promise<void> {
-    return this.#exchange.close(this.#response, code, reason);
+    return unwatched(this.#exchange.close(this.#response, code, reason));
   }
 
   // --- lifecycle --------------------------------------------------------------------------------------------------

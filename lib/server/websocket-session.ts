@@ -30,6 +30,8 @@ export interface SessionHandlers {
 }
 
 const RESOLVED: Promise<void> = Promise.resolve();
+/** Whether it was said that `sendResponse` is not for WebSockets. */
+let warned = false;
 
 /**
  * A WebSocket on the server, from the upgrade request to the end: runs the handlers of its route for each message, one
@@ -101,7 +103,11 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
   }
 
   sendResponse(): Promise<void> {
-    return rejected(new InvalidStateError('WS_ERR_SEND_RESPONSE_ON_WEBSOCKET'));
+    const error = new InvalidStateError('WS_ERR_SEND_RESPONSE_ON_WEBSOCKET');
+    // Whoever does not await it would wonder why nothing arrives. Said once.
+    if (!warned) process.emitWarning(error.message, { code: error.code });
+    warned = true;
+    return rejected(error);
   }
 
   send(): Promise<void> {
