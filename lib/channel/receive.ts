@@ -68,7 +68,7 @@ export class Receive<T> implements Promise<T> {
     this.#source = source;
     this.#map = map;
     if (options === undefined) source.enter(this);
-    else this.#enterWith(options);
+    else this.#enterWith(checkOptions(options));
   }
 
   get [Symbol.toStringTag](): string {
@@ -241,6 +241,12 @@ export class Receive<T> implements Promise<T> {
     // A copy: the first to choose it lets go of it.
     for (const watcher of watchers.slice()) watcher.ready(this);
   }
+}
+
+/** @throws {TypeError} for the bare number that a caller without types may pass, and that would be no timeout */
+function checkOptions(options: ReceiveOptions): ReceiveOptions {
+  if (typeof options === 'object' && options !== null) return options;
+  throw new TypeError(`options are an object: write { timeoutMs: ${String(options)} }`);
 }
 
 function withdrawnError(): InvalidStateError {

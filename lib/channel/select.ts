@@ -80,7 +80,9 @@ class Selection implements BranchWatcher, AbortWaiter {
       this.abort(new TypeError('select has nothing to wait for: give it at least one receive, by key'));
     } else if (wrongKey !== undefined) {
       this.abort(
-        new TypeError(`select cannot wait for "${wrongKey}": give it the receive itself, not an awaited value`),
+        new TypeError(
+          `select cannot wait for "${wrongKey}": give it a receive, such as receiver.recv(), and not an awaited value`,
+        ),
       );
     } else if (this.#signal?.aborted === true) {
       this.abort(this.#signal.reason);

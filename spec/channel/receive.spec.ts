@@ -237,6 +237,17 @@ describe('Receive with timeoutMs', () => {
     }
     assert.equal(queue.waiting, 0);
   });
+
+  it('refuses a bare number, and says how to write it', () => {
+    const queue = new ReceiveQueue<string>();
+    for (const options of [50, null]) {
+      assert.throws(() => queue.receive(options as never), {
+        name: 'TypeError',
+        message: `options are an object: write { timeoutMs: ${options} }`,
+      });
+    }
+    assert.equal(queue.waiting, 0);
+  });
 });
 
 describe('Receive with a signal', () => {
