@@ -45,7 +45,7 @@ export class Utf8Validator {
       if (!this.#step(bytes[position++]!)) return false;
     }
     // What ends inside its last character is left to the state machine; the rest is checked natively at once.
-    const tail = Math.max(position, lastCharacterStart(bytes, position, end));
+    const tail = lastCharacterStart(bytes, position, end);
     if (tail > position && !isUtf8(bytes.subarray(position, tail))) return false;
     for (position = tail; position < end; position++) {
       if (!this.#step(bytes[position]!)) return false;
@@ -78,9 +78,9 @@ export class Utf8Validator {
   }
 }
 
-/** The offset of the last byte that begins a character, if that is among the last four; else the end. */
+/** The offset of the last byte that begins a character, if an unfinished one can begin there; else the end. */
 function lastCharacterStart(bytes: Uint8Array, start: number, end: number): number {
-  for (let i = end - 1; i >= start && i >= end - 4; i--) {
+  for (let i = end - 1; i >= start && i >= end - 3; i--) {
     if ((bytes[i]! & 0xc0) !== 0x80) return i;
   }
   return end;

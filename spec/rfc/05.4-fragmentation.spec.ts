@@ -41,6 +41,20 @@ describe('RFC 6455 §5.4 Fragmentation', () => {
 
   describeFaults([
     {
+      title: 'a long continuation with no message',
+      role: 'client',
+      bytes: '8003 414243',
+      error: 'WS_ERR_UNEXPECTED_CONTINUATION',
+      closeCode: 1002,
+    },
+    {
+      title: 'faulty text inside binary',
+      role: 'client',
+      bytes: '0201 41 8103 ff4142',
+      error: 'WS_ERR_EXPECTED_CONTINUATION',
+      closeCode: 1002,
+    },
+    {
       title: 'a continuation with no message',
       role: 'client',
       bytes: '8001 41',
