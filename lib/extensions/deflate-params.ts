@@ -189,6 +189,6 @@ function checkParameters(parameters: readonly ExtensionParameter[]): NamedParams
 /** §7.1.2: a decimal integer without leading zeros, from 8 to 15. */
 function parseWindowBits(value: string): number | undefined {
   const bits = Number(value);
-  const isValid = bits >= MIN_WINDOW_BITS && bits <= MAX_WINDOW_BITS && String(bits) === value;
-  return isValid ? bits : undefined;
+  const isInRange = Number.isInteger(bits) && bits >= MIN_WINDOW_BITS && bits <= MAX_WINDOW_BITS;
+  return isInRange && String(bits) === value ? bits : undefined;
 }

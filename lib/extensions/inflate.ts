@@ -99,11 +99,10 @@ class InflateRun {
     return 'bad';
   }
 
-  /** The same for what is left of the input, in memory of its own. */
+  /** The same for what is left of an input that ends with `TAIL`, in memory of its own. */
   detach(): InflateRun {
     const rest = Buffer.from(this.#input.subarray(this.#position, this.#inputEnd));
-    const tail = this.#isFinal ? FINAL_TAIL : TAIL;
-    return new InflateRun(this.#zlib, rest, rest.length - tail.length, tail);
+    return new InflateRun(this.#zlib, rest, rest.length - TAIL.length, TAIL);
   }
 }
 

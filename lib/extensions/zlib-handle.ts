@@ -173,13 +173,21 @@ function worksAsExpected(): boolean {
     inflate.run(HELLO, HELLO.length - inflate.unreadBytes, HELLO.length, output, HELLO_BYTES - 1, CHUNK_BYTES) &&
     inflate.freeBytes === CHUNK_BYTES - HELLO_BYTES &&
     output.toString('latin1', 0, HELLO_BYTES) === 'Hello';
-  try {
-    if (!deflatesHello() || !inflatesHello()) return false;
-    // Block type 3 does not exist.
-    if (inflate.run(Buffer.of(0xff), 0, 1, output, 0, CHUNK_BYTES)) return false;
+  const resets = (): boolean => {
     deflate.reset();
     inflate.reset();
-    return deflatesHello() && inflatesHello();
+    return true;
+  };
+  try {
+    return (
+      deflatesHello() &&
+      inflatesHello() &&
+      // Block type 3 does not exist.
+      !inflate.run(Buffer.of(0xff), 0, 1, output, 0, CHUNK_BYTES) &&
+      resets() &&
+      deflatesHello() &&
+      inflatesHello()
+    );
   } finally {
     deflate.close();
     inflate.close();
