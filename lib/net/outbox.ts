@@ -114,8 +114,9 @@ export class Outbox implements Flushable {
   #wake(): void {
     if (this.#waiters === undefined) return;
     if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
-      // A socket with a higher mark than ours does not say when it has drained, so it is asked to.
-      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.#wake());
+      // A socket with a higher mark than ours does not say when it has drained, so it is asked to. What was sent
+      // meanwhile is written then: waiting for it here, tick by tick, would keep its own flush from ever coming.
+      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.flushOutput());
       return;
     }
     const waiters = this.#waiters;

@@ -9,6 +9,9 @@ interface PendingPing {
   readonly timer: NodeJS.Timeout | undefined;
 }
 
+/** setTimeout fires at once above this. 24.8 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Pings on their way are remembered up to this number; of a peer that answers none, no more need be known. */
 const MAX_PENDING = 64;
 
@@ -53,7 +56,7 @@ export class Pings {
   answer(payload: Buffer, timeoutMs: number): Promise<number> {
     return new Promise<number>((resolve, reject) => {
       const timer =
-        timeoutMs > 0 && timeoutMs < Number.POSITIVE_INFINITY
+        timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS
           ? setTimeout(() => this.#expire(ping, timeoutMs), timeoutMs)
           : undefined;
       const ping: PendingPing = { payload, sentAt: performance.now(), resolve, reject, timer };

@@ -99,6 +99,10 @@ export class Transport {
 
   /** Calls back when all that was written before has left, or never will; never before it returns. */
   afterWrites(callback: () => void): void {
+    if (this.#socket[kTransport] === undefined) {
+      process.nextTick(callback);
+      return;
+    }
     // A stream that is cut in the middle of a write may forget those behind it: then `close` calls back.
     this.#afterWrites ??= new Set();
     const waiting = this.#afterWrites;
@@ -153,8 +157,10 @@ export class Transport {
     const socket = this.#socket;
     if (socket[kTransport] === undefined) return;
     delete socket[kTransport];
-    for (const done of this.#afterWrites ?? []) done();
+    const waiting = this.#afterWrites;
+    this.#afterWrites = undefined;
     this.#events.onClose();
+    for (const done of waiting ?? []) done();
   }
 }
 

@@ -41,7 +41,10 @@ export async function tlsPair(): Promise<readonly [TLSSocket, TLSSocket]> {
 
 /** A pair that is not made of sockets: what is written at one end is read at the other, the very same bytes. */
 export async function memoryPair(): Promise<Pair> {
-  return duplexPair();
+  const [here, there] = duplexPair();
+  here.once('close', () => there.destroy());
+  there.once('close', () => here.destroy());
+  return [here, there];
 }
 
 /** What a connection may run over. */

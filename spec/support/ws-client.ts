@@ -3,7 +3,7 @@ import { connect as connectTcp, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { onCleanUp } from './clean-up.ts';
-import { type Frame, referenceEncode } from './reference-codec.ts';
+import type { Frame } from './reference-codec.ts';
 import { soon } from './watchdog.ts';
 
 /** The key of RFC 6455 §1.3, and what answers it. */
@@ -12,6 +12,7 @@ export const SAMPLE_ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
 
 const MASK_KEY = Buffer.from('37fa213d', 'hex');
 const FIN = 0x80;
+const MASKED = 0x80;
 
 export type HeaderLines = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -301,13 +302,15 @@ export function httpRequest(method: string, target: string, headers: HeaderLines
 
 /** The bytes of a client's frame, masked. */
 export function clientFrame(bits: number, payload: string | Buffer = ''): Buffer {
-  return referenceEncode({
-    fin: (bits & FIN) !== 0,
-    rsv1: (bits & 0x40) !== 0,
-    opcode: bits & 0x0f,
-    payload: Buffer.from(payload),
-    maskKey: MASK_KEY,
-  });
+  const masked = Buffer.from(payload);
+  for (let i = 0; i < masked.length; i++) masked[i]! ^= MASK_KEY[i & 3]!;
+  const { length } = masked;
+  const header = Buffer.alloc(length < 126 ? 2 : length < 65536 ? 4 : 10);
+  header[0] = bits;
+  header[1] = MASKED | (length < 126 ? length : length < 65536 ? 126 : 127);
+  if (header.length === 4) header.writeUInt16BE(length, 2);
+  if (header.length === 10) header.writeBigUInt64BE(BigInt(length), 2);
+  return Buffer.concat([header, MASK_KEY, masked]);
 }
 
 /** The bytes of a client's Close frame; without a code its payload is empty. */
