@@ -582,6 +582,16 @@ describe('Protocol.fail', () => {
     assert.equal(recorder.count('finished'), 1);
   });
 
+  it('takes nothing more from an owner that goes on when it is told of a fault', () => {
+    const recorder = new ProtocolRecorder('client');
+    recorder.on = ({ type }) => {
+      if (type === 'error') recorder.receive(hex('8101 41 ff'));
+    };
+    recorder.receive(hex('ff'));
+    assertCloses(recorder, 1002);
+    assert.deepEqual(recorder.messages(), []);
+  });
+
   it('lets its owner cut the connection when it is told of a fault', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.on = ({ type }) => {
