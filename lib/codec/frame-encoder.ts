@@ -5,7 +5,7 @@ import { FIN, OpCode } from './opcode.ts';
 import { MAX_RESERVE_BYTES, reserveBlock, type WriteBlock } from './write-block.ts';
 
 /** From this size on a payload goes out by reference, in a `writev`, rather than being copied. */
-const REFERENCE_BYTES = 16 * 1024;
+export const REFERENCE_BYTES: number = 16 * 1024;
 /** Up to this size what lies in pieces is put together before it is taken: a short copy costs less than a `writev`. */
 const MERGE_BYTES = 16 * 1024;
 /** A longer text is not remembered: it would be kept alive for no more than a chance to send it again. */

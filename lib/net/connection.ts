@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
 import { LimitError, type WebSocketError } from '../errors.ts';
+import type { MessageCompression } from '../protocol/compression.ts';
 import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
 import { Inbox } from './inbox.ts';
@@ -46,16 +47,26 @@ export class Connection {
   #paused = false;
   #resuming = false;
   #finished = false;
+  /** Whether the peer has ended, and the transport is gone: what that means may have to wait for a message. */
+  #ended = false;
+  #cut = false;
   #gone = false;
   #error: WebSocketError | undefined;
   #closedPromise: Promise<CloseInfo> | undefined;
   #resolveClosed: ((info: CloseInfo) => void) | undefined;
 
-  constructor(socket: Duplex, role: Role, limits: ConnectionLimits, subprotocol: string = '') {
+  /** @param compression - what was agreed on in the opening handshake; closed with the connection */
+  constructor(
+    socket: Duplex,
+    role: Role,
+    limits: ConnectionLimits,
+    subprotocol: string = '',
+    compression?: MessageCompression,
+  ) {
     this.subprotocol = subprotocol;
     this.#limits = limits;
     this.#isServer = role === 'server';
-    this.#protocol = new Protocol(role, this, limits);
+    this.#protocol = new Protocol(role, this, limits, compression);
     this.#transport = new Transport(socket, this);
     this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
     this.#liveness = new Liveness(this, limits);
@@ -119,15 +130,17 @@ export class Connection {
    * @returns a promise that resolves at once, or, above the high-water mark, when the peer has caught up. It rejects
    * with ConnectionClosedError once the connection is closing, and with LimitError (WS_ERR_BACKPRESSURE) when the
    * policy closed the connection. Not awaiting it is safe.
+   * @param compress - whether to compress it, if the peer agreed to that and it becomes smaller; unless given, from the
+   * threshold on
    */
-  send(data: string | Uint8Array): Promise<void> {
+  send(data: string | Uint8Array, compress?: boolean): Promise<void> {
     if (this.#protocol.state !== 'open') return rejected(this.#protocol.closedError());
     this.#liveness.active();
     const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
     if (this.bufferedBytes > maxBackpressureBytes && backpressurePolicy !== 'wait') {
       return backpressurePolicy === 'drop' ? RESOLVED : this.#refuseBackpressure();
     }
-    return this.#outbox.send(data);
+    return this.#outbox.send(data, compress);
   }
 
   /**
@@ -215,6 +228,9 @@ export class Connection {
 
   /** @internal */
   onEnd(): void {
+    this.#ended = true;
+    // The message that is being decompressed, and what is behind it, comes first.
+    if (this.#protocol.isOnHold) return;
     this.#outbox.flushOutput();
     this.#finish();
     this.#transport.end();
@@ -223,6 +239,8 @@ export class Connection {
 
   /** @internal */
   onClose(): void {
+    this.#cut = true;
+    if (this.#protocol.isOnHold) return;
     this.#gone = true;
     this.#finish();
     this.#protocol.receiveEnd();
@@ -259,6 +277,24 @@ export class Connection {
   /** @internal */
   onOutput(): void {
     this.#outbox.schedule();
+  }
+
+  /** @internal */
+  onHold(): void {
+    this.#paused = true;
+  }
+
+  /** @internal */
+  onContinue(): void {
+    if (!this.#ended && !this.#cut) {
+      this.#resumeSoon();
+      return;
+    }
+    // The transport will bring nothing more: all there is is read, and then the end is told.
+    this.#readOn();
+    if (this.#protocol.isOnHold) return;
+    if (this.#ended) this.onEnd();
+    if (this.#cut) this.onClose();
   }
 
   /** @internal */
@@ -319,7 +355,8 @@ export class Connection {
 
   /** Whether reading has to wait. Once this side is closing it does not: the peer's Close frame is to be found. */
   #mustPause(): boolean {
-    return this.#protocol.state === 'open' && this.#inbox!.isFull;
+    if (this.#protocol.isOnHold) return true;
+    return this.#protocol.state === 'open' && this.#inbox?.isFull === true;
   }
 
   /** Goes on reading when the queue has room again; in a tick of its own, since it may bring the next message. */
@@ -333,6 +370,12 @@ export class Connection {
   resumeReading(): void {
     this.#resuming = false;
     if (!this.#paused || this.#gone || this.#mustPause()) return;
+    this.#readOn();
+    if (!this.#paused) this.#transport.resume();
+  }
+
+  /** Reads what was left when reading had to wait. */
+  #readOn(): void {
     this.#paused = false;
     this.#protocol.resumeReceiving();
     const unread = this.#unread;
@@ -341,7 +384,6 @@ export class Connection {
       const read = this.#receive(unread, 0, unread.length);
       if (read < unread.length && !this.#finished) this.#unread = unread.subarray(read);
     }
-    if (!this.#paused) this.#transport.resume();
   }
 
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */

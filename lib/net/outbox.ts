@@ -40,13 +40,15 @@ export class Outbox implements Flushable {
   }
 
   /** Sends a message. Resolves at once, or, above the high-water mark, when the peer has caught up. */
-  send(data: string | Uint8Array): Promise<void> {
-    this.#protocol.sendMessage(data);
+  send(data: string | Uint8Array, compress?: boolean): Promise<void> {
+    this.#protocol.sendMessage(data, compress);
     return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
   }
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
   flush(): Promise<void> {
+    const { compressing } = this.#protocol;
+    if (compressing !== undefined) return compressing.then(() => this.flush());
     // Also to a socket that asked to wait: what is told to have left must have been written before.
     this.#write();
     if (this.bufferedBytes === 0 || this.#closed) return RESOLVED;
@@ -114,6 +116,8 @@ export class Outbox implements Flushable {
   #wake(): void {
     if (this.#waiters === undefined) return;
     if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
+      // What is being compressed comes here by itself when it is written.
+      if (this.#protocol.compressing !== undefined) return;
       // A socket with a higher mark than ours does not say when it has drained, so it is asked to. What was sent
       // meanwhile is written then: waiting for it here, tick by tick, would keep its own flush from ever coming.
       if (!this.#transport.blocked) this.#transport.afterWrites(() => this.flushOutput());

@@ -22,6 +22,13 @@ export interface ProtocolEvents {
   onOutput(): void;
   /** The peer broke the protocol, or a limit of ours. A Close frame that says so follows, and then `onFinished`. */
   onProtocolError(error: WebSocketError): void;
+  /**
+   * A message takes time to be decompressed: `receiveData` returns behind it. What it leaves is to be given to it again
+   * after `onContinue`. Both are needed only where compression was agreed on.
+   */
+  onHold?(): void;
+  /** The message of `onHold` was told. Call `resumeReceiving`. */
+  onContinue?(): void;
   /** Nothing more will be received: the closing handshake is over, or was given up. Send the output, then end the transport. */
   onFinished(): void;
 }

@@ -3,9 +3,11 @@ import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../cod
 import { FrameEncoder } from '../codec/frame-encoder.ts';
 import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
 import { decodeMessage, MessageAssembler } from '../codec/message-assembler.ts';
-import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode } from '../codec/opcode.ts';
-import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
+import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
+import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, WebSocketError } from '../errors.ts';
+import type { Compressed, Decompressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
+import { SendQueue } from './send-queue.ts';
 
 /** How many Pings are answered one by one before their bytes leave; of any more only the latest is. */
 const MAX_PONGS_WAITING = 16;
@@ -24,23 +26,35 @@ export class Protocol implements FrameSink {
   readonly #parser: FrameParser;
   readonly #output: FrameEncoder;
   readonly #limits: ProtocolLimits;
+  readonly #compression: MessageCompression | undefined;
+  /** Where messages are compressed, and may have to wait for it. */
+  readonly #sends: SendQueue | undefined;
   /** Made with the first message that does not come whole in one frame. */
   #assembler: MessageAssembler | undefined;
   /** Whether pieces of the current frame were seen before. */
   #midFrame = false;
+  /** The opcode of the message that is being put together, if it is compressed. */
+  #compressedOpcode: number | undefined;
+  /** Whether a message is being decompressed, and nothing is read. */
+  #onHold = false;
+  /** Whether bytes still mean anything. */
+  #receiving = true;
   #state: ProtocolState = 'open';
   #closeSent = false;
   #close: CloseInfo | undefined;
   #pongsWaiting = 0;
   #latestPing: Buffer | undefined;
 
-  constructor(role: Role, events: ProtocolEvents, limits: ProtocolLimits) {
+  /** @param compression - what was agreed on in the opening handshake; it is closed with the connection */
+  constructor(role: Role, events: ProtocolEvents, limits: ProtocolLimits, compression?: MessageCompression) {
     this.#events = events;
     this.#limits = limits;
+    this.#compression = compression;
+    this.#sends = compression && new SendQueue(compression, (data, payload) => this.#writeMessage(data, payload));
     this.#output = new FrameEncoder(role === 'client');
     this.#parser = new FrameParser(this, {
       expectMask: role === 'server',
-      allowRsv1: false,
+      allowRsv1: compression !== undefined,
       maxFrameBytes: Math.min(limits.maxFrameBytes, limits.maxMessageBytes),
     });
   }
@@ -59,9 +73,19 @@ export class Protocol implements FrameSink {
     return this.#parser.bufferedBytes + (this.#assembler?.bufferedBytes ?? 0);
   }
 
-  /** Bytes that wait in the output. */
+  /** Bytes that wait in the output, or to be compressed for it. */
   get outputBytes(): number {
-    return this.#output.bufferedBytes + (this.#latestPing?.length ?? 0);
+    return this.#output.bufferedBytes + (this.#latestPing?.length ?? 0) + (this.#sends?.waitingBytes ?? 0);
+  }
+
+  /** Resolves when no message waits to be compressed; `undefined` when none does. */
+  get compressing(): Promise<void> | undefined {
+    return this.#sends?.work;
+  }
+
+  /** Whether a message is being decompressed: between `onHold` and `onContinue`. */
+  get isOnHold(): boolean {
+    return this.#onHold;
   }
 
   // --- bytes in ---------------------------------------------------------------------------------------------------
@@ -81,13 +105,15 @@ export class Protocol implements FrameSink {
   }
 
   resumeReceiving(): void {
-    this.#parser.resume();
+    if (!this.#onHold) this.#parser.resume();
   }
 
   /** Says that the transport has ended: nothing more can be received or sent. */
   receiveEnd(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#sends?.drop();
+    this.#compression?.close();
     this.#close ??= { code: CloseCode.Abnormal, reason: '', wasClean: false };
     this.#stopReceiving();
     this.#latestPing = undefined;
@@ -101,17 +127,16 @@ export class Protocol implements FrameSink {
    * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more are kept by reference until they
    * have left, and must not change until then.
    *
+   * @param compress - whether to compress it, where that was agreed on and makes it smaller; unless given, from the
+   * threshold on
    * @throws {TypeError} when the data is neither
    * @throws {ConnectionClosedError} once a Close frame was sent or received
    */
-  sendMessage(data: string | Uint8Array): void {
-    const isText = typeof data === 'string';
-    if (!isText) checkBytes(data);
+  sendMessage(data: string | Uint8Array, compress?: boolean): void {
+    if (typeof data !== 'string') checkBytes(data);
     if (this.#state !== 'open') throw this.closedError();
-    const waiting = this.#output.bufferedBytes;
-    if (isText) this.#output.addTextFrame(FIN | OpCode.Text, data);
-    else this.#output.addFrame(FIN | OpCode.Binary, data);
-    if (waiting === 0) this.#events.onOutput();
+    if (this.#sends === undefined) this.#writeMessage(data, undefined);
+    else this.#sends.send(data, compress);
   }
 
   /**
@@ -147,6 +172,7 @@ export class Protocol implements FrameSink {
   fail(error: unknown): void {
     if (this.#state === 'closed' || this.#close !== undefined) return;
     this.#state = 'closing';
+    this.#dropWaiting();
     const code = closeCodeOf(error);
     // What went wrong on this side is nobody else's business.
     const reason = code === CloseCode.InternalError ? '' : cutReason((error as Error).message);
@@ -188,8 +214,8 @@ export class Protocol implements FrameSink {
     if (!this.#checkSequence(bits)) return;
     // The usual case: a message that is one frame, which is one piece of the chunk.
     if ((bits & FIN) !== 0 && (bits & OPCODE_BITS) !== OpCode.Continuation) {
-      const message = decodeMessage((bits & OPCODE_BITS) === OpCode.Text, bytes, start, end);
-      this.#deliver(message);
+      if ((bits & RSV1) !== 0) this.#decompress(bits & OPCODE_BITS, bytes, start, end);
+      else this.#deliver(decodeMessage((bits & OPCODE_BITS) === OpCode.Text, bytes, start, end));
       return;
     }
     this.#append(bits, bytes, start, end, 0);
@@ -222,10 +248,48 @@ export class Protocol implements FrameSink {
   #append(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
     this.#assembler ??= new MessageAssembler(this.#limits.maxMessageBytes);
     const assembler = this.#assembler;
-    if (!assembler.active) assembler.begin((bits & OPCODE_BITS) === OpCode.Text);
+    if (!assembler.active) this.#begin(assembler, bits);
     const error = assembler.append(bytes, start, end, remaining);
     if (error !== undefined) this.#failReceiving(error);
-    else if (remaining === 0 && (bits & FIN) !== 0) this.#deliver(assembler.finish());
+    else if (remaining === 0 && (bits & FIN) !== 0) this.#finish(assembler);
+  }
+
+  #begin(assembler: MessageAssembler, bits: number): void {
+    const opcode = bits & OPCODE_BITS;
+    const isCompressed = (bits & RSV1) !== 0;
+    this.#compressedOpcode = isCompressed ? opcode : undefined;
+    // What is compressed is no text yet.
+    assembler.begin(opcode === OpCode.Text && !isCompressed);
+  }
+
+  #finish(assembler: MessageAssembler): void {
+    const message = assembler.finish();
+    if (this.#compressedOpcode === undefined) this.#deliver(message);
+    else this.#decompress(this.#compressedOpcode, message as Buffer, 0, message!.length);
+  }
+
+  /** RFC 7692 §6.2: a message whose first frame has RSV1 is decompressed when all of it is there. */
+  #decompress(opcode: number, bytes: Buffer, start: number, end: number): void {
+    const { maxMessageBytes } = this.#limits;
+    const message = this.#compression!.decompress(opcode === OpCode.Text, bytes, start, end, maxMessageBytes);
+    if (message instanceof Promise) void this.#deliverLater(message);
+    else this.#deliverDecompressed(message);
+  }
+
+  /** Waits for a message, and reads nothing meanwhile: what came behind it stays behind it. */
+  async #deliverLater(pending: Promise<Decompressed>): Promise<void> {
+    this.#onHold = true;
+    this.#parser.pause();
+    this.#events.onHold?.();
+    const message = await pending;
+    this.#onHold = false;
+    if (this.#receiving) this.#deliverDecompressed(message);
+    this.#events.onContinue?.();
+  }
+
+  #deliverDecompressed(message: Decompressed): void {
+    if (message instanceof WebSocketError) this.#failWith(message);
+    else this.#events.onMessage(message);
   }
 
   #deliver(message: string | Buffer | undefined): void {
@@ -276,11 +340,14 @@ export class Protocol implements FrameSink {
     // §5.5.1: the answer repeats the code. The reason is the peer's own, and it knows it.
     if (!this.#closeSent) this.#writeClose(encodeClosePayload(payload.code, ''));
     this.#stopReceiving();
-    this.#events.onFinished();
+    this.#whenWritten(() => this.#events.onFinished());
   }
 
   #failReceiving(code: ErrorCode): void {
-    const error: WebSocketError = peerError(code);
+    this.#failWith(peerError(code));
+  }
+
+  #failWith(error: WebSocketError): void {
     this.#parser.stop();
     this.#events.onProtocolError(error);
     this.fail(error);
@@ -288,6 +355,7 @@ export class Protocol implements FrameSink {
 
   /** §1.4: all bytes behind a Close frame, or behind a fault, are ignored. */
   #stopReceiving(): void {
+    this.#receiving = false;
     this.#parser.stop();
     this.#assembler = undefined;
   }
@@ -303,10 +371,38 @@ export class Protocol implements FrameSink {
     this.#addFrame(FIN | opcode, payload);
   }
 
+  /** Writes a Close frame behind all messages, also those that wait to be compressed. */
   #writeClose(payload: Buffer): void {
     this.#closeSent = true;
-    this.#answerLatestPing();
-    this.#addFrame(FIN | OpCode.Close, payload);
+    this.#whenWritten(() => {
+      this.#answerLatestPing();
+      this.#addFrame(FIN | OpCode.Close, payload);
+    });
+  }
+
+  #whenWritten(action: () => void): void {
+    if (this.#sends === undefined) action();
+    else this.#sends.whenWritten(action);
+  }
+
+  /** Throws away the messages that wait to be compressed, and a Close frame behind them. */
+  #dropWaiting(): void {
+    if (this.#sends?.isBusy !== true) return;
+    this.#sends.drop();
+    this.#closeSent = false;
+  }
+
+  #writeMessage(data: string | Uint8Array, compressed: Compressed): void {
+    const waiting = this.#output.bufferedBytes;
+    if (compressed !== undefined) {
+      const opcode = typeof data === 'string' ? OpCode.Text : OpCode.Binary;
+      this.#output.addFrame(FIN | RSV1 | opcode, compressed);
+    } else if (typeof data === 'string') {
+      this.#output.addTextFrame(FIN | OpCode.Text, data);
+    } else {
+      this.#output.addFrame(FIN | OpCode.Binary, data);
+    }
+    if (waiting === 0) this.#events.onOutput();
   }
 
   /** Adds a frame to the output, and tells the owner if it is the first there. */

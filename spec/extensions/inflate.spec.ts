@@ -80,7 +80,7 @@ for (const [kind, make] of Object.entries(kinds)) {
       for (const size of [0, 1, 100, 5000, 65_535, 65_536, 65_552, 65_553, 200_000]) {
         for (const bytes of [bytesOf(size, size), LARGE.subarray(0, size)]) {
           const result = (await inflate(inflater, deflate(bytes))) as Buffer;
-          assert.ok(result.buffer.byteLength <= Math.max(Buffer.poolSize, size + 65_536));
+          assert.ok(result.buffer.byteLength <= size + 160 * 1024);
           results.push([result, bytes]);
         }
       }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { closeCodeOf, type WebSocketError } from '../../lib/errors.ts';
+import type { MessageCompression } from '../../lib/protocol/compression.ts';
 import type { ProtocolEvents, ProtocolLimits, Role } from '../../lib/protocol/events.ts';
 import { Protocol } from '../../lib/protocol/protocol.ts';
 import { assertSame } from './assert-same.ts';
@@ -25,9 +26,14 @@ export class ProtocolRecorder implements ProtocolEvents {
   on: ((event: RecordedEvent) => void) | undefined;
   #sent: Buffer[] = [];
 
-  constructor(role: Role = 'server', limits: Partial<ProtocolLimits> = {}) {
+  readonly #compression: MessageCompression | undefined;
+  /** Bytes that were left while the protocol was on hold. */
+  #unread: Buffer[] = [];
+
+  constructor(role: Role = 'server', limits: Partial<ProtocolLimits> = {}, compression?: MessageCompression) {
     this.role = role;
-    this.protocol = new Protocol(role, this, { ...DEFAULT_LIMITS, ...limits });
+    this.#compression = compression;
+    this.protocol = new Protocol(role, this, { ...DEFAULT_LIMITS, ...limits }, compression);
   }
 
   /** The bytes of a frame as the peer sends it: masked if this is a server. */
@@ -36,7 +42,18 @@ export class ProtocolRecorder implements ProtocolEvents {
   }
 
   /** Feeds the protocol; see chunking.ts. */
-  readonly push: Push = (bytes, start, end) => this.protocol.receiveData(bytes, start, end);
+  readonly push: Push = (bytes, start, end) => {
+    const read = this.protocol.isOnHold ? start : this.protocol.receiveData(bytes, start, end);
+    if (this.protocol.isOnHold) this.#unread.push(Buffer.from(bytes.subarray(read, end)));
+    else assert.equal(read, end);
+    return end;
+  };
+
+  /** Waits until nothing is being compressed or decompressed. */
+  async settle(): Promise<this> {
+    while (this.protocol.isOnHold || this.protocol.compressing !== undefined) await new Promise(setImmediate);
+    return this;
+  }
 
   receive(...chunks: Buffer[]): this {
     feedAll(this.push, chunks);
@@ -55,7 +72,7 @@ export class ProtocolRecorder implements ProtocolEvents {
     const expectMask = this.role === 'client';
     const { frames, error, partial } = referenceParse(this.sentBytes(), {
       expectMask,
-      allowRsv1: false,
+      allowRsv1: this.#compression !== undefined,
       maxFrameBytes: Number.POSITIVE_INFINITY,
     });
     assert.equal(error, undefined, 'what is sent breaks no rule');
@@ -96,6 +113,18 @@ export class ProtocolRecorder implements ProtocolEvents {
   onProtocolError(error: WebSocketError): void {
     this.errors.push(error);
     this.#record({ type: 'error', code: error.code });
+  }
+
+  onHold(): void {
+    assert.ok(this.protocol.isOnHold);
+  }
+
+  onContinue(): void {
+    assert.ok(!this.protocol.isOnHold);
+    this.protocol.resumeReceiving();
+    const unread = this.#unread;
+    this.#unread = [];
+    for (const bytes of unread) this.push(bytes, 0, bytes.length);
   }
 
   onFinished(): void {

@@ -1,0 +1,107 @@
+import { REFERENCE_BYTES } from '../codec/frame-encoder.ts';
+import type { Compressed, MessageCompression } from './compression.ts';
+
+type Message = string | Uint8Array;
+
+interface WaitingMessage {
+  readonly data: Message;
+  readonly compress: boolean | undefined;
+}
+
+/** Writes a message: the compressed payload, or the message itself where there is none. */
+export type WriteMessage = (data: Message, payload: Compressed) => void;
+
+/**
+ * Compresses messages before they are sent, and keeps their order where that takes time: what is sent meanwhile waits.
+ */
+export class SendQueue {
+  readonly #compression: MessageCompression;
+  readonly #write: WriteMessage;
+  /** Messages behind the one that is being compressed; `undefined` when none is. */
+  #waiting: WaitingMessage[] | undefined;
+  #waitingBytes = 0;
+  /** What is to be done behind the last of them. */
+  #actions: (() => void)[] = [];
+  #work: Promise<void> | undefined;
+
+  constructor(compression: MessageCompression, write: WriteMessage) {
+    this.#compression = compression;
+    this.#write = write;
+  }
+
+  /** Length of the messages that wait, with the one that is being compressed: bytes, or characters of text. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Whether messages wait. */
+  get isBusy(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** Resolves when no message waits any more; `undefined` when none does. */
+  get work(): Promise<void> | undefined {
+    return this.isBusy ? this.#work : undefined;
+  }
+
+  /** @param compress - what the sender wishes; `undefined`: what the compression thinks best */
+  send(data: Message, compress: boolean | undefined): void {
+    if (this.#waiting !== undefined) {
+      const kept = keep(data);
+      this.#waitingBytes += kept.length;
+      this.#waiting.push({ data: kept, compress });
+      return;
+    }
+    const payload = this.#compress(data, compress);
+    if (payload instanceof Promise) this.#work = this.#sendLater(keep(data), payload);
+    else this.#write(data, payload);
+  }
+
+  /** Does something once all messages so far are written: at once, if none waits. */
+  whenWritten(action: () => void): void {
+    if (this.isBusy) this.#actions.push(action);
+    else action();
+  }
+
+  /** Throws away what waits. */
+  drop(): void {
+    this.#waiting = undefined;
+    this.#waitingBytes = 0;
+    this.#actions = [];
+  }
+
+  #compress(data: Message, compress: boolean | undefined): Compressed | Promise<Compressed> {
+    return compress === false ? undefined : this.#compression.compress(data, compress === true);
+  }
+
+  /** Writes a message when it is compressed, and then those that came meanwhile. */
+  async #sendLater(first: Message, pending: Promise<Compressed>): Promise<void> {
+    const waiting: WaitingMessage[] = [];
+    this.#waiting = waiting;
+    this.#waitingBytes = first.length;
+    let data = first;
+    let payload = await pending;
+    while (this.#waiting === waiting) {
+      this.#waitingBytes -= data.length;
+      this.#write(data, payload);
+      const next = waiting.shift();
+      if (next === undefined) {
+        this.#finish();
+        return;
+      }
+      data = next.data;
+      payload = await this.#compress(data, next.compress);
+    }
+  }
+
+  #finish(): void {
+    const actions = this.#actions;
+    this.drop();
+    for (const action of actions) action();
+  }
+}
+
+/** Copies small bytes: only of large ones it is asked that they do not change. */
+function keep(data: Message): Message {
+  return typeof data === 'string' || data.length >= REFERENCE_BYTES ? data : Buffer.from(data);
+}
