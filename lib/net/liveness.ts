@@ -118,7 +118,8 @@ export class Liveness implements WheelEntry {
     }
     this.#heard = false;
     this.#heartbeatSent = true;
-    this.#pings!.sent(this.#send(undefined));
+    const payload = this.#send(undefined);
+    this.#pings!.sent(payload);
     return true;
   }
 
