@@ -1,4 +1,4 @@
-import { isTokenChar } from './header-list.ts';
+import { isTokenChar, listHasToken } from './header-list.ts';
 import type { UpgradeHead } from './upgrade.ts';
 
 /** More header lines than any browser sends; a request that has more is left to node:http. */
@@ -45,7 +45,8 @@ export function parseUpgradeHead(chunk: Buffer, maxBytes: number): ParsedHead | 
   const url = parseRequestLine(text, lineEnd);
   if (url === undefined) return undefined;
   const headers = parseHeaders(text, lineEnd + 2);
-  if (headers?.upgrade === undefined) return undefined;
+  // Without both it is a plain request, whatever it may have meant (RFC 9110 §7.8).
+  if (headers?.upgrade === undefined || !hasUpgradeToken(headers.connection)) return undefined;
   return { method: 'GET', url, httpVersionMajor: 1, httpVersionMinor: 1, headers, lines: text, bytes: headEnd + 4 };
 }
 
@@ -95,6 +96,10 @@ function findValueEnd(text: string, start: number): number {
     if ((char < CHAR_SPACE && char !== CHAR_TAB) || char >= CHAR_DEL) return -1;
     i++;
   }
+}
+
+function hasUpgradeToken(connection: string | string[] | undefined): boolean {
+  return typeof connection === 'string' && listHasToken(connection, 'upgrade');
 }
 
 function trimValue(text: string, start: number, end: number): string {

@@ -62,6 +62,8 @@ describe('parseUpgradeHead', () => {
     ['a space in the target', changed(0, 'GET /a b HTTP/1.1')],
     ['a byte above ASCII in the target', changed(0, 'GET /\xe4 HTTP/1.1')],
     ['no upgrade', head(PLAIN.toSpliced(2, 1))],
+    ['no connection', head(PLAIN.toSpliced(3, 1))],
+    ['a connection that is not to be upgraded', changed(3, 'Connection: keep-alive')],
     ['a header that stands twice', head([...PLAIN, 'host: example.com'])],
     ['a body', head([...PLAIN, 'Content-Length: 1'])],
     ['chunks', head([...PLAIN, 'Transfer-Encoding: chunked'])],
