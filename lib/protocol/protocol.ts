@@ -308,7 +308,8 @@ export class Protocol implements FrameSink {
       return;
     }
     this.#answerPing(payload);
-    this.#events.onPing(payload);
+    // The owner, told of the answer, may have ended the connection.
+    if (this.#close === undefined) this.#events.onPing(payload);
   }
 
   /** §5.5.2 asks for a Pong to each Ping, §5.5.3 allows to answer the latest only: done when the peer is flooding. */

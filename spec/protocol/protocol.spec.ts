@@ -592,6 +592,22 @@ describe('Protocol.fail', () => {
     assert.deepEqual(recorder.messages(), []);
   });
 
+  it('tells nothing of a Ping whose owner ended the connection when it was told of the answer', () => {
+    const ends: ((recorder: ProtocolRecorder) => void)[] = [
+      ({ protocol }) => protocol.receiveEnd(),
+      ({ protocol }) => protocol.fail(new Error('secret')),
+    ];
+    for (const end of ends) {
+      const recorder = new ProtocolRecorder('server');
+      recorder.on = ({ type }) => {
+        recorder.on = undefined;
+        if (type === 'output') end(recorder);
+      };
+      recorder.receive(recorder.peerFrame(0x89, 'ping'));
+      assert.deepEqual(recorder.received(), []);
+    }
+  });
+
   it('lets its owner cut the connection when it is told of a fault', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.on = ({ type }) => {
