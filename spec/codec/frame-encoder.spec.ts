@@ -177,6 +177,53 @@ describe('FrameEncoder.addTextFrame', () => {
   });
 });
 
+describe('FrameEncoder.addTextFrame, the same text again', () => {
+  const chunksOf = (encoder: FrameEncoder, bits: number, text: string): Uint8Array[] => {
+    encoder.addTextFrame(bits, text);
+    return encoder.take();
+  };
+
+  it('makes the frame once for all that are not masked, from the second time on', () => {
+    for (const text of [
+      '',
+      'one text for many',
+      'é'.repeat(200),
+      '€'.repeat(30_000),
+      '\ud800',
+      'a'.repeat(1024 * 1024),
+    ]) {
+      const encoders = [new FrameEncoder(false), new FrameEncoder(false), new FrameEncoder(false)];
+      const taken = encoders.map((encoder) => chunksOf(encoder, 0x81, text));
+      const expected = referenceEncode({ fin: true, rsv1: false, opcode: 1, payload: Buffer.from(text) });
+      for (const chunks of taken) assert.ok(Buffer.concat(chunks).equals(expected));
+      assert.equal(taken[2]![0], taken[1]![0], 'the same bytes, by reference');
+      for (const encoder of encoders) encoder.released();
+      // Memory that is given back after it was shared is not written to.
+      for (let i = 0; i < 3; i++) chunksOf(encoders[i]!, 0x82, 'x'.repeat(100));
+      assert.ok(Buffer.concat(taken[2]!).equals(expected));
+    }
+  });
+
+  it('masks each frame with a key of its own all the same', () => {
+    const taken = [1, 2, 3].map(() => chunksOf(new FrameEncoder(true), 0x81, 'masked'));
+    for (const chunks of taken) assert.equal(parse(chunks, true)[0]!.payload.toString(), 'masked');
+    assert.equal(new Set(taken.map((chunks) => Buffer.concat(chunks).toString('hex', 2, 6))).size, 3);
+  });
+
+  it('takes no fragment for a message, nor a message for a fragment', () => {
+    const encoder = new FrameEncoder(false);
+    const firstBytes = [0x81, 0x81, 0x01, 0x81, 0xc1, 0x80].map((bits) => chunksOf(encoder, bits, 'again')[0]![0]);
+    assert.deepEqual(firstBytes, [0x81, 0x81, 0x01, 0x81, 0xc1, 0x80]);
+  });
+
+  it('remembers no very long text', () => {
+    const text = 'a'.repeat(1024 * 1024 + 1);
+    const encoder = new FrameEncoder(false);
+    const payloads = [1, 2, 3].map(() => chunksOf(encoder, 0x81, text)[1]!);
+    assert.equal(new Set(payloads).size, 3);
+  });
+});
+
 describe('FrameEncoder.addEncoded', () => {
   it('keeps the order among frames of all kinds', () => {
     const encoder = new FrameEncoder(false);
@@ -236,6 +283,52 @@ describe('FrameEncoder and the memory it writes to', () => {
       return chunks;
     });
     assert.ok(blocks <= FEW_BLOCKS, `${blocks} blocks for 30 MB, one after the other`);
+  });
+
+  it('writes again to memory that held many regions of one encoder', () => {
+    const encoders = [new FrameEncoder(false), new FrameEncoder(false)];
+    const blocks = countBlocks(500, (round) => {
+      // More than is put together before it is taken, and less than a block.
+      for (let i = 0; i < 2; i++) for (const encoder of encoders) encoder.addFrame(0x82, bytesOf(9000, round));
+      const chunks = encoders.flatMap((encoder) => encoder.take());
+      assert.equal(chunks.length, 4);
+      for (const encoder of encoders) encoder.released();
+      return chunks;
+    });
+    assert.ok(blocks <= FEW_BLOCKS, `${blocks} blocks for 18 MB, one after the other`);
+  });
+
+  it('puts short pieces together, also those that were added by reference', () => {
+    const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
+    const encoded = referenceEncode({ fin: true, rsv1: false, opcode: 2, payload: Buffer.from('encoded') });
+    const before = Buffer.from(encoded);
+    for (let round = 0; round < 100; round++) {
+      for (let i = 0; i < 3; i++) {
+        encoder.addFrame(0x82, Buffer.from(`frame ${i}`));
+        other.addEncoded(encoded);
+        other.addFrame(0x82, bytesOf(5000, i));
+      }
+      encoder.addEncoded(encoded);
+      const [mine, theirs] = [encoder.take(), other.take()];
+      assert.deepEqual([mine.length, theirs.length], [1, 1]);
+      assert.deepEqual(
+        parse(mine, false).map(({ payload }) => payload.toString()),
+        ['frame 0', 'frame 1', 'frame 2', 'encoded'],
+      );
+      assert.equal(parse(theirs, false).length, 6);
+      encoder.released();
+      other.released();
+    }
+    assert.deepEqual(encoded, before);
+  });
+
+  it('puts nothing together that is long', () => {
+    const encoder = new FrameEncoder(false);
+    for (let i = 0; i < 2; i++) encoder.addEncoded(bytesOf(8192, i));
+    assert.equal(encoder.take().length, 1);
+    encoder.addEncoded(bytesOf(8192, 0));
+    encoder.addEncoded(bytesOf(8193, 1));
+    assert.equal(encoder.take().length, 2);
   });
 
   it('writes again to memory that the headers of large frames were sent from', () => {
