@@ -47,18 +47,13 @@ async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise
   try {
     await guest.welcome(ctx.getRequestQuery('after'));
     for (;;) {
-      try {
-        const next = await select({
-          request: Request.websocketRequestFromStream(stream),
-          event: member.events.recv(),
-        });
-        if (next.key === 'event') await ctx.sendResponseBody(next.value);
-        else await guest.receive(next.value.getBody());
-      } catch (error) {
-        // Reads slower than the others write. It gets what it missed from the history, once it asks.
-        if (error instanceof LaggedError) await guest.tellLagged(error.missed);
-        else throw error;
-      }
+      const next = await select({
+        request: Request.websocketRequestFromStream(stream),
+        event: member.events.recv(),
+      }).catch(asLag);
+      if (next.key === 'request') await guest.receive(next.value.getBody());
+      else if (next.key === 'event') await ctx.sendResponseBody(next.value);
+      else await guest.tellLagged(next.value);
     }
   } catch (error) {
     // It left, was cut off, broke the protocol, or joined again elsewhere.
@@ -66,4 +61,10 @@ async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise
   } finally {
     room.leave(member);
   }
+}
+
+/** One who reads slower than the others write has missed events, and gets them from the history once it asks. */
+function asLag(error: unknown): { readonly key: 'lag'; readonly value: number } {
+  if (error instanceof LaggedError) return { key: 'lag', value: error.missed };
+  throw error;
 }
