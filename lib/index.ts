@@ -17,6 +17,7 @@ export {
   TimeoutError,
   WebSocketError,
 } from './errors.ts';
+export type { PerMessageDeflateOptions } from './extensions/deflate-options.ts';
 export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
 export type { BackpressurePolicy } from './net/limits.ts';
@@ -28,4 +29,4 @@ export { type Body, Request } from './server/request.ts';
 export type { SocketAddress } from './server/request-head.ts';
 export { Response } from './server/response.ts';
 export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
-export type { WebSocketStream } from './server/websocket-stream.ts';
+export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';

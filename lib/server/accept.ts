@@ -1,7 +1,11 @@
-import { InvalidStateError } from '../errors.ts';
+import { HandshakeError, InvalidStateError } from '../errors.ts';
+import type { DeflateOptions } from '../extensions/deflate-options.ts';
+import { type Extension, parseExtensions } from '../extensions/extension-header.ts';
+import { acceptDeflate, type PerMessageDeflate } from '../extensions/permessage-deflate.ts';
+import type { OriginRule } from '../handshake/origin.ts';
 import { formatAccept, type HeaderLine } from '../handshake/response.ts';
 import { chooseSubprotocol, type SubprotocolRule } from '../handshake/subprotocol.ts';
-import type { UpgradeRequest } from '../handshake/upgrade.ts';
+import { checkUpgrade, type UpgradeHead, type UpgradeRequest } from '../handshake/upgrade.ts';
 import type { Response } from './response.ts';
 
 /** Header lines of the 101 that the handshake writes itself, or that it may not have. */
@@ -15,12 +19,41 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   'transfer-encoding',
 ]);
 
+/** What a valid upgrade request asks for, with the extensions that it offers. */
+export interface ServerUpgrade extends UpgradeRequest {
+  readonly offers: readonly Extension[];
+}
+
+/** What a server may agree to. */
+export interface AcceptOptions {
+  readonly subprotocols: SubprotocolRule;
+  /** `undefined`: messages are not compressed. */
+  readonly perMessageDeflate: DeflateOptions | undefined;
+}
+
 /** The answer that opens a WebSocket. */
 export interface Acceptance {
   /** The head of the 101. */
   readonly head: string;
   /** The subprotocol that was chosen, empty for none. */
   readonly subprotocol: string;
+  /** How messages are compressed, if that was agreed on. To be closed with the connection. */
+  readonly compression: PerMessageDeflate | undefined;
+}
+
+/**
+ * Checks a request that asks for an upgrade. RFC 6455 §4.2.1 and §9.1.
+ *
+ * @throws {HandshakeError} with the HTTP status of the refusal
+ */
+export function readUpgrade(request: UpgradeHead, origins: OriginRule): ServerUpgrade {
+  const upgrade = checkUpgrade(request, origins);
+  const header = request.headers['sec-websocket-extensions'];
+  const offers = typeof header === 'string' ? parseExtensions(header) : [];
+  if (offers === undefined) {
+    throw new HandshakeError(400, 'the header Sec-WebSocket-Extensions must be a list of extensions (§9.1)');
+  }
+  return { ...upgrade, offers };
 }
 
 /**
@@ -29,8 +62,10 @@ export interface Acceptance {
  *
  * @throws {InvalidStateError} WS_ERR_INVALID_SUBPROTOCOL
  */
-export function acceptUpgrade(upgrade: UpgradeRequest, response: Response, rule: SubprotocolRule): Acceptance {
-  const chosen = response.getHeader('sec-websocket-protocol') ?? chooseSubprotocol(rule, upgrade.subprotocols) ?? '';
+export function acceptUpgrade(upgrade: ServerUpgrade, response: Response, options: AcceptOptions): Acceptance {
+  const { subprotocols, perMessageDeflate } = options;
+  const chosen =
+    response.getHeader('sec-websocket-protocol') ?? chooseSubprotocol(subprotocols, upgrade.subprotocols) ?? '';
   if (chosen !== '' && !upgrade.subprotocols.includes(chosen)) {
     throw new InvalidStateError('WS_ERR_INVALID_SUBPROTOCOL');
   }
@@ -38,5 +73,7 @@ export function acceptUpgrade(upgrade: UpgradeRequest, response: Response, rule:
   for (const line of response.getHeaders()) {
     if (!OWN_HEADERS.has(line[0].toLowerCase())) headers.push(line);
   }
-  return { head: formatAccept(upgrade.key, headers), subprotocol: chosen };
+  const deflate = perMessageDeflate && acceptDeflate(upgrade.offers, perMessageDeflate);
+  if (deflate !== undefined) headers.push(['Sec-WebSocket-Extensions', deflate.response]);
+  return { head: formatAccept(upgrade.key, headers), subprotocol: chosen, compression: deflate?.compression };
 }

@@ -2,7 +2,7 @@ import { type Exchange, unwatched } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { Response } from './response.ts';
-import type { WebSocketStream } from './websocket-stream.ts';
+import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
 
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
@@ -173,8 +173,8 @@ export class Context {
    * Resolves at once, or, when more than `highWaterMarkBytes` wait, when the peer has caught up. Rejects with
    * ConnectionClosedError when the peer is gone.
    */
-  sendResponseBody(body: Body): Promise<void> {
-    return this.#exchange.sendBody(this.#response, body);
+  sendResponseBody(body: Body, options?: SendOptions): Promise<void> {
+    return this.#exchange.sendBody(this.#response, body, options?.compress);
   }
 
   /** Sends what `setResponseBody` set, as `sendResponseBody` does. */

@@ -10,7 +10,8 @@ export interface Exchange {
   readonly stream: WebSocketStream | undefined;
   /** Values that handlers keep; a WebSocket's are shared by all its messages. Made when first needed. */
   attributes: Map<string, unknown> | undefined;
-  sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void>;
+  /** @param compress - of a message: whether to compress it, as in `SendOptions` */
+  sendBody(response: Response | undefined, body: string | Uint8Array, compress?: boolean): Promise<void>;
   sendResponse(response: Response): Promise<void>;
   /** Sends what was set, unless that happened before; `last`: and then ends the connection. */
   send(response: Response, last: boolean): Promise<void>;

@@ -1,4 +1,9 @@
 import { inspect } from 'node:util';
+import {
+  type DeflateOptions,
+  type PerMessageDeflateOptions,
+  resolveDeflateOptions,
+} from '../extensions/deflate-options.ts';
 import { isToken } from '../handshake/header-list.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
@@ -16,6 +21,12 @@ export interface ServerOptions {
   readonly origins?: OriginRule;
   /** How a subprotocol is chosen among those a client offers. Default: none. */
   readonly subprotocols?: SubprotocolRule;
+  /**
+   * Whether messages may be compressed (permessage-deflate, RFC 7692) with clients that offer it, and how. Default false:
+   * it saves bytes for time, 7 µs instead of 1 for a message of 1 KiB. `true`: all its defaults, which keep no memory for
+   * a connection.
+   */
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions;
   /** Largest message taken; a larger one closes with 1009. Default 1 MiB. */
   readonly maxMessageBytes?: number;
   /** Largest frame taken; a larger one closes with 1009. Default: no more than `maxMessageBytes`. */
@@ -54,6 +65,7 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly nodelay: boolean;
   readonly origins: OriginRule;
   readonly subprotocols: SubprotocolRule;
+  readonly perMessageDeflate: DeflateOptions | undefined;
   readonly maxRequestBodyBytes: number;
   readonly maxHeaderBytes: number;
   readonly handshakeTimeoutMs: number;
@@ -68,6 +80,7 @@ const DEFAULTS: ResolvedOptions = {
   nodelay: true,
   origins: 'same-origin',
   subprotocols: [],
+  perMessageDeflate: undefined,
   maxMessageBytes: MIB,
   maxFrameBytes: Number.POSITIVE_INFINITY,
   maxQueuedMessages: 64,
@@ -111,8 +124,9 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   return resolved as unknown as ResolvedOptions;
 }
 
-/** Makes of Infinity, or of a fraction, what timers and node:http take. */
+/** Makes of Infinity, or of a fraction, what timers and node:http take; and fills in the defaults of options in options. */
 function bound(name: string, value: unknown): unknown {
+  if (name === 'perMessageDeflate') return resolveDeflateOptions(value as boolean | PerMessageDeflateOptions);
   if (!name.endsWith('Ms') && name !== 'maxHeaderBytes') return value;
   return Math.min(Math.ceil(value as number), MAX_TIMER_MS);
 }
@@ -141,6 +155,10 @@ function adviceFor(name: string, value: unknown): string | undefined {
       return typeof value === 'function' || (Array.isArray(value) && value.every(isToken))
         ? undefined
         : 'give a list of names, or a function that chooses among those offered';
+    case 'perMessageDeflate':
+      return typeof value === 'boolean' || (typeof value === 'object' && value !== null)
+        ? undefined
+        : 'give true, false or its options, such as { thresholdBytes: 1024 }';
     case 'backpressurePolicy':
       return POLICIES.includes(value as string) ? undefined : `give one of ${POLICIES.join(', ')}`;
     default:

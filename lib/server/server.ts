@@ -4,9 +4,9 @@ import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
 import { ConnectionClosedError, HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
-import { checkUpgrade, type UpgradeHead, type UpgradeRequest } from '../handshake/upgrade.ts';
+import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { ignoreError } from '../net/transport.ts';
-import { acceptUpgrade } from './accept.ts';
+import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
 import type { HttpExchange } from './http-exchange.ts';
@@ -255,10 +255,10 @@ export class Server {
     socket.on('error', ignoreError);
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, (over) => this.#leave(over));
     if (!socket.closed) this.#upgrades.add(exchange);
-    let upgrade: UpgradeRequest;
+    let upgrade: ServerUpgrade;
     try {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
-      upgrade = checkUpgrade(request, this.#options.origins);
+      upgrade = readUpgrade(request, this.#options.origins);
     } catch (error) {
       void this.#refuse(exchange, error, new Context(exchange, ''));
       return;
@@ -302,7 +302,7 @@ export class Server {
   }
 
   /** Runs the middleware of an upgrade, and opens the WebSocket or refuses it. */
-  async #upgrade(exchange: UpgradeExchange, upgrade: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): Promise<void> {
     const match = this.#routes.match(exchange.head.path);
     if (match !== undefined) exchange.head.params = match.params;
     const response = new Response();
@@ -325,15 +325,15 @@ export class Server {
 
   #open(
     exchange: UpgradeExchange,
-    upgrade: UpgradeRequest,
+    upgrade: ServerUpgrade,
     handlers: SessionHandlers,
     response: Response,
     socket: Duplex,
     head: Buffer,
   ): void {
-    const { head: answer, subprotocol } = acceptUpgrade(upgrade, response, this.#options.subprotocols);
-    exchange.accept(answer);
-    const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, subprotocol);
+    const acceptance = acceptUpgrade(upgrade, response, this.#options);
+    exchange.accept(acceptance.head);
+    const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, acceptance);
     session.attributes = exchange.attributes;
     this.#sessions.add(session);
     session.start(head);

@@ -4,6 +4,7 @@ import { ConnectionClosedError, InvalidStateError } from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import type { CloseInfo } from '../protocol/events.ts';
+import type { Acceptance } from './accept.ts';
 import { Context } from './context.ts';
 import { type Exchange, rejected } from './exchange.ts';
 import { type Handler, runHandlers } from './hooks.ts';
@@ -58,12 +59,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     handlers: SessionHandlers,
     socket: Duplex,
     limits: ConnectionLimits,
-    subprotocol: string,
+    { subprotocol, compression }: Omit<Acceptance, 'head'>,
   ) {
     this.head = head;
     this.#host = host;
     this.#handlers = handlers;
-    this.#connection = new Connection(socket, 'server', limits, subprotocol);
+    this.#connection = new Connection(socket, 'server', limits, subprotocol, compression);
   }
 
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
@@ -98,8 +99,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   // --- what a context asks ----------------------------------------------------------------------------------------
 
-  sendBody(_response: Response | undefined, body: string | Uint8Array): Promise<void> {
-    return this.#connection.send(body);
+  sendBody(_response: Response | undefined, body: string | Uint8Array, compress?: boolean): Promise<void> {
+    return this.#connection.send(body, compress);
   }
 
   sendResponse(): Promise<void> {
@@ -125,6 +126,10 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
   }
 
   // --- told by the connection -------------------------------------------------------------------------------------
+
+  get isBusy(): boolean {
+    return this.#busy;
+  }
 
   takeMessage(data: string | Buffer): boolean {
     if (this.#over) return true;

@@ -3,6 +3,15 @@ import type { Connection } from '../net/connection.ts';
 import type { CloseInfo, ProtocolState } from '../protocol/events.ts';
 import type { RequestHead } from './request-head.ts';
 
+/** How one message is sent. */
+export interface SendOptions {
+  /**
+   * Whether to compress the message, where the option `perMessageDeflate` is on, the peer agreed, and it becomes smaller.
+   * Unless given, messages from the option's threshold on are compressed.
+   */
+  readonly compress?: boolean;
+}
+
 /** A WebSocket as handlers see it: what `ctx.getStream()` returns. */
 export class WebSocketStream {
   readonly #connection: Connection;
@@ -43,8 +52,8 @@ export class WebSocketStream {
    * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more must not change until they have left.
    * Resolves at once, or, above the high-water mark, when the peer has caught up.
    */
-  send(data: string | Uint8Array): Promise<void> {
-    return this.#connection.send(data);
+  send(data: string | Uint8Array, options?: SendOptions): Promise<void> {
+    return this.#connection.send(data, options?.compress);
   }
 
   /** Milliseconds from the latest Ping that was answered to its Pong; `undefined` before the first. */
