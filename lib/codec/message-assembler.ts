@@ -5,6 +5,9 @@ import { decodeUtf8, Utf8Validator } from './utf8.ts';
 /** What is reserved at once for a message whose end has not arrived, in bytes. */
 const FIRST_RESERVE_BYTES = 4096;
 
+/** How many times what has arrived is reserved at the most. Memory that no byte was written to is not even resident. */
+const MAX_AHEAD = 16;
+
 const EMPTY = Buffer.alloc(0);
 
 /**
@@ -84,14 +87,13 @@ export class MessageAssembler {
   }
 
   /**
-   * Makes room for `needed` bytes: twice as much each time, so that all copying together stays linear, but not past
-   * the `announced` bytes where those are the whole growth.
+   * Makes room for `needed` bytes: at least twice as much each time, so that all copying together stays linear, and up
+   * to the `announced` bytes of a frame of which a good part has come.
    */
   #grow(needed: number, announced: number): void {
-    const reserved = this.#buffer.length;
-    const doubled = Math.max(needed, FIRST_RESERVE_BYTES, reserved * 2);
-    const bound = announced >= reserved * 1.5 ? announced : this.#maxMessageBytes;
-    const grown = Buffer.allocUnsafeSlow(Math.min(doubled, bound));
+    const doubled = Math.max(needed, FIRST_RESERVE_BYTES, this.#buffer.length * 2);
+    const ahead = Math.min(announced, needed * MAX_AHEAD);
+    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(doubled, ahead), this.#maxMessageBytes));
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
   }

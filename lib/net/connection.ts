@@ -14,6 +14,8 @@ import { Transport } from './transport.ts';
 
 /** Who looks after a connection. */
 export interface ConnectionOwner {
+  /** Whether handlers are running that may send more in this turn of the event loop. */
+  readonly isBusy: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
   /** The connection is over. Messages may still wait in its queue. */
@@ -337,11 +339,11 @@ export class Connection {
 
   // ----------------------------------------------------------------------------------------------------------------
 
-  /** Reads bytes, and then sends all answers at once. */
+  /** Reads bytes, and then sends all answers at once: also those of handlers that take some ticks for them. */
   #receive(bytes: Buffer, start: number, end: number): number {
     this.#outbox.cork();
     const read = this.#protocol.receiveData(bytes, start, end);
-    this.#outbox.uncork();
+    this.#outbox.uncork(this.#owner?.isBusy ?? false);
     return read;
   }
 

@@ -60,9 +60,11 @@ export class Outbox implements Flushable {
     this.#corked = true;
   }
 
-  uncork(): void {
+  /** @param soon - whether more is on its way: then it all leaves at the end of this turn */
+  uncork(soon: boolean): void {
     this.#corked = false;
-    this.flushOutput();
+    if (!soon || this.#ending) this.flushOutput();
+    else if (this.#protocol.outputBytes > 0) this.schedule();
   }
 
   /** Says that there is output where there was none: it is written soon. */

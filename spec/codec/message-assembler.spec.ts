@@ -5,6 +5,8 @@ import { bytesOf } from '../support/arbitraries.ts';
 import { hex } from '../support/hex.ts';
 
 const FIRST_RESERVE_BYTES = 4096;
+/** Of a frame that announces more, this many times what has arrived may be reserved. */
+const MAX_AHEAD = 16;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /** Appends whole fragments and ends the message. */
@@ -36,7 +38,8 @@ function copiedBytes(assembler: MessageAssembler, maxBytes: number, pieces: Iter
     received += piece.length;
     assert.ok(assembler.bufferedBytes >= received);
     assert.ok(
-      assembler.bufferedBytes <= Math.max(FIRST_RESERVE_BYTES, 2 * received),
+      assembler.bufferedBytes <=
+        Math.max(FIRST_RESERVE_BYTES, 2 * received, Math.min(received + remaining, MAX_AHEAD * received)),
       `${assembler.bufferedBytes} reserved for ${received}`,
     );
     assert.ok(assembler.bufferedBytes <= maxBytes);
