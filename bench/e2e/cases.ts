@@ -62,7 +62,7 @@ export const END_TO_END: readonly EndToEndCase[] = [
   },
   chat('chat-32', 32),
   chat('chat-200', 200),
-  { ...BASE, name: 'accept', title: 'accept', kind: 'accept', connections: 2000, payloadBytes: 0, inFlight: 32 },
+  { ...BASE, name: 'accept', title: 'accept', kind: 'accept', connections: 5000, payloadBytes: 0, inFlight: 32 },
   {
     ...BASE,
     name: 'idle',

@@ -307,7 +307,7 @@ async function driveConnections(): Promise<Drive> {
     return clients;
   };
   // What an idle connection holds is told by memory that is new, so little may have been let go of before.
-  const before = work.kind === 'idle' ? IDLE_WARM_UP : Math.ceil(count / 4);
+  const before = work.kind === 'idle' ? Math.min(IDLE_WARM_UP, count) : count;
   for (const client of await open(before)) client.destroy();
   await sleep(SETTLE_MS);
   const drive: Drive = {
