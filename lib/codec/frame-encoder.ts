@@ -9,7 +9,7 @@ export const REFERENCE_BYTES: number = 16 * 1024;
 /** Up to this size what lies in pieces is put together before it is taken: a short copy costs less than a `writev`. */
 const MERGE_BYTES = 16 * 1024;
 /** A longer text is not remembered: it would be kept alive for no more than a chance to send it again. */
-const MAX_REPEATED_CHARACTERS = 1024 * 1024;
+const MAX_REPEATED_CHARACTERS = 256 * 1024;
 /** A character of a JavaScript string takes at most this many bytes of UTF-8. */
 const MAX_BYTES_PER_CHARACTER = 3;
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
-import { LimitError, type WebSocketError } from '../errors.ts';
+import { ConnectionClosedError, LimitError, type WebSocketError } from '../errors.ts';
 import type { MessageCompression } from '../protocol/compression.ts';
 import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
@@ -83,6 +83,12 @@ export class Connection {
 
   get state(): ProtocolState {
     return this.#protocol.state;
+  }
+
+  /** Whether an error is how this connection tells that it has ended, and no fault of whoever was using it. @internal */
+  isEndedBy(error: unknown): boolean {
+    if (error instanceof ConnectionClosedError) return this.state !== 'open';
+    return error !== undefined && error === this.#error;
   }
 
   /** Whether nothing more will come from the peer: its Close frame was received, or the transport has ended. */
@@ -225,6 +231,8 @@ export class Connection {
 
   /** @internal */
   onDrain(): void {
+    // A peer that reads is there, though its answer to a Ping may wait behind all it has still to read.
+    this.#liveness.heard();
     this.#outbox.flushOutput();
   }
 

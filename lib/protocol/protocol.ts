@@ -2,11 +2,11 @@ import { CloseCode } from '../codec/close-code.ts';
 import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../codec/close-payload.ts';
 import { FrameEncoder } from '../codec/frame-encoder.ts';
 import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
-import { decodeMessage, MessageAssembler } from '../codec/message-assembler.ts';
 import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
-import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, WebSocketError } from '../errors.ts';
-import type { Compressed, Decompressed, MessageCompression } from './compression.ts';
+import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
+import type { Compressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
+import { MessageReceiver, type MessageSink } from './message-receiver.ts';
 import { SendQueue } from './send-queue.ts';
 
 /** How many Pings are answered one by one before their bytes leave; of any more only the latest is. */
@@ -18,10 +18,9 @@ const EMPTY = Buffer.alloc(0);
  * A WebSocket connection without its socket: bytes go in with `receiveData` and come out with `takeOutput`; events
  * are told to the owner. Section numbers are RFC 6455.
  *
- * Holds the rules that span frames: the order of fragments (§5.4), Ping and Pong (§5.5.2), the closing handshake (§7),
- * and which side masks (§5.1).
+ * Holds the rules that span messages: Ping and Pong (§5.5.2), the closing handshake (§7), and which side masks (§5.1).
  */
-export class Protocol implements FrameSink {
+export class Protocol implements FrameSink, MessageSink {
   readonly #events: ProtocolEvents;
   readonly #parser: FrameParser;
   readonly #output: FrameEncoder;
@@ -29,16 +28,7 @@ export class Protocol implements FrameSink {
   readonly #compression: MessageCompression | undefined;
   /** Where messages are compressed, and may have to wait for it. */
   readonly #sends: SendQueue | undefined;
-  /** Made with the first message that does not come whole in one frame. */
-  #assembler: MessageAssembler | undefined;
-  /** Whether pieces of the current frame were seen before. */
-  #midFrame = false;
-  /** The opcode of the message that is being put together, if it is compressed. */
-  #compressedOpcode: number | undefined;
-  /** Whether a message is being decompressed, and nothing is read. */
-  #onHold = false;
-  /** Whether bytes still mean anything. */
-  #receiving = true;
+  readonly #messages: MessageReceiver;
   #state: ProtocolState = 'open';
   #closeSent = false;
   #close: CloseInfo | undefined;
@@ -51,6 +41,7 @@ export class Protocol implements FrameSink {
     this.#limits = limits;
     this.#compression = compression;
     this.#sends = compression && new SendQueue(compression, (data, payload) => this.#writeMessage(data, payload));
+    this.#messages = new MessageReceiver(this, limits.maxMessageBytes, compression);
     this.#output = new FrameEncoder(role === 'client');
     this.#parser = new FrameParser(this, {
       expectMask: role === 'server',
@@ -70,7 +61,7 @@ export class Protocol implements FrameSink {
 
   /** Bytes held for frames and messages that have not arrived whole. */
   get receivedBytes(): number {
-    return this.#parser.bufferedBytes + (this.#assembler?.bufferedBytes ?? 0);
+    return this.#parser.bufferedBytes + this.#messages.bufferedBytes;
   }
 
   /** Bytes that wait in the output, or to be compressed for it. */
@@ -85,7 +76,7 @@ export class Protocol implements FrameSink {
 
   /** Whether a message is being decompressed: between `onHold` and `onContinue`. */
   get isOnHold(): boolean {
-    return this.#onHold;
+    return this.#messages.isOnHold;
   }
 
   // --- bytes in ---------------------------------------------------------------------------------------------------
@@ -105,7 +96,7 @@ export class Protocol implements FrameSink {
   }
 
   resumeReceiving(): void {
-    if (!this.#onHold) this.#parser.resume();
+    if (!this.isOnHold) this.#parser.resume();
   }
 
   /** Says that the transport has ended: nothing more can be received or sent. */
@@ -206,27 +197,18 @@ export class Protocol implements FrameSink {
 
   // --- frames, told by the parser ---------------------------------------------------------------------------------
 
+  /** @internal */
   onFrame(bits: number, bytes: Buffer, start: number, end: number): void {
-    if ((bits & CONTROL_BIT) !== 0) {
-      this.#receiveControl(bits & OPCODE_BITS, bytes, start, end);
-      return;
-    }
-    if (!this.#checkSequence(bits)) return;
-    // The usual case: a message that is one frame, which is one piece of the chunk.
-    if ((bits & FIN) !== 0 && (bits & OPCODE_BITS) !== OpCode.Continuation) {
-      if ((bits & RSV1) !== 0) this.#decompress(bits & OPCODE_BITS, bytes, start, end);
-      else this.#deliver(decodeMessage((bits & OPCODE_BITS) === OpCode.Text, bytes, start, end));
-      return;
-    }
-    this.#append(bits, bytes, start, end, 0);
+    if ((bits & CONTROL_BIT) === 0) this.#messages.receiveFrame(bits, bytes, start, end);
+    else this.#receiveControl(bits & OPCODE_BITS, bytes, start, end);
   }
 
+  /** @internal */
   onFramePiece(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
-    if (!this.#midFrame && !this.#checkSequence(bits)) return;
-    this.#midFrame = remaining !== 0;
-    this.#append(bits, bytes, start, end, remaining);
+    this.#messages.receivePiece(bits, bytes, start, end, remaining);
   }
 
+  /** @internal */
   onFrameError(code: ErrorCode): void {
     // No frame can be larger than a message may be: the error names the option that is in the way.
     const { maxMessageBytes, maxFrameBytes } = this.#limits;
@@ -234,68 +216,32 @@ export class Protocol implements FrameSink {
     this.#failReceiving(frameTooBig && maxMessageBytes <= maxFrameBytes ? 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' : code);
   }
 
-  // ----------------------------------------------------------------------------------------------------------------
+  // --- messages, told by their receiver -----------------------------------------------------------------------------
 
-  /** The order of fragments, §5.4: only a message that was begun is continued, and none begins before its end. */
-  #checkSequence(bits: number): boolean {
-    const active = this.#assembler?.active ?? false;
-    const continuation = (bits & OPCODE_BITS) === OpCode.Continuation;
-    if (continuation === active) return true;
-    this.#failReceiving(active ? 'WS_ERR_EXPECTED_CONTINUATION' : 'WS_ERR_UNEXPECTED_CONTINUATION');
-    return false;
+  /** @internal */
+  onMessage(data: string | Buffer): void {
+    this.#events.onMessage(data);
   }
 
-  #append(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
-    this.#assembler ??= new MessageAssembler(this.#limits.maxMessageBytes);
-    const assembler = this.#assembler;
-    if (!assembler.active) this.#begin(assembler, bits);
-    const error = assembler.append(bytes, start, end, remaining);
-    if (error !== undefined) this.#failReceiving(error);
-    else if (remaining === 0 && (bits & FIN) !== 0) this.#finish(assembler);
+  /** @internal */
+  onMessageError(error: WebSocketError): void {
+    this.#parser.stop();
+    this.#events.onProtocolError(error);
+    this.fail(error);
   }
 
-  #begin(assembler: MessageAssembler, bits: number): void {
-    const opcode = bits & OPCODE_BITS;
-    const isCompressed = (bits & RSV1) !== 0;
-    this.#compressedOpcode = isCompressed ? opcode : undefined;
-    // What is compressed is no text yet.
-    assembler.begin(opcode === OpCode.Text && !isCompressed);
-  }
-
-  #finish(assembler: MessageAssembler): void {
-    const message = assembler.finish();
-    if (this.#compressedOpcode === undefined) this.#deliver(message);
-    else this.#decompress(this.#compressedOpcode, message as Buffer, 0, message!.length);
-  }
-
-  /** RFC 7692 §6.2: a message whose first frame has RSV1 is decompressed when all of it is there. */
-  #decompress(opcode: number, bytes: Buffer, start: number, end: number): void {
-    const { maxMessageBytes } = this.#limits;
-    const message = this.#compression!.decompress(opcode === OpCode.Text, bytes, start, end, maxMessageBytes);
-    if (message instanceof Promise) void this.#deliverLater(message);
-    else this.#deliverDecompressed(message);
-  }
-
-  /** Waits for a message, and reads nothing meanwhile: what came behind it stays behind it. */
-  async #deliverLater(pending: Promise<Decompressed>): Promise<void> {
-    this.#onHold = true;
+  /** @internal */
+  onHold(): void {
     this.#parser.pause();
     this.#events.onHold?.();
-    const message = await pending;
-    this.#onHold = false;
-    if (this.#receiving) this.#deliverDecompressed(message);
+  }
+
+  /** @internal */
+  onContinue(): void {
     this.#events.onContinue?.();
   }
 
-  #deliverDecompressed(message: Decompressed): void {
-    if (message instanceof WebSocketError) this.#failWith(message);
-    else this.#events.onMessage(message);
-  }
-
-  #deliver(message: string | Buffer | undefined): void {
-    if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
-    else this.#events.onMessage(message);
-  }
+  // ----------------------------------------------------------------------------------------------------------------
 
   #receiveControl(opcode: number, bytes: Buffer, start: number, end: number): void {
     if (opcode === OpCode.Close) {
@@ -345,20 +291,13 @@ export class Protocol implements FrameSink {
   }
 
   #failReceiving(code: ErrorCode): void {
-    this.#failWith(peerError(code));
-  }
-
-  #failWith(error: WebSocketError): void {
-    this.#parser.stop();
-    this.#events.onProtocolError(error);
-    this.fail(error);
+    this.onMessageError(peerError(code));
   }
 
   /** §1.4: all bytes behind a Close frame, or behind a fault, are ignored. */
   #stopReceiving(): void {
-    this.#receiving = false;
     this.#parser.stop();
-    this.#assembler = undefined;
+    this.#messages.stop();
   }
 
   #sendControl(opcode: number, payload: Uint8Array): void {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
-import { ConnectionClosedError, InvalidStateError } from '../errors.ts';
+import { InvalidStateError } from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import type { CloseInfo } from '../protocol/events.ts';
@@ -210,7 +210,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   #fail(error: unknown, ctx: Context): void {
     // A handler that ends because the peer is gone has done nothing wrong.
-    if (error instanceof ConnectionClosedError && this.#connection.state !== 'open') return;
+    if (this.#connection.isEndedBy(error)) return;
     this.#over = true;
     this.#connection.fail(undefined);
     void this.#host.reportError(error, ctx);

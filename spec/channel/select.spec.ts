@@ -274,7 +274,8 @@ describe('select when one fails', () => {
       const branches = { ok: queue.receive(), awaited: value, too: 6 } as unknown as { ok: Promise<number> };
       await assert.rejects(select(branches), {
         name: 'TypeError',
-        message: 'select cannot wait for "awaited": give it a receive, such as receiver.recv(), and not an awaited value',
+        message:
+          'select cannot wait for "awaited": give it a receive, such as receiver.recv(), and not an awaited value',
       });
     }
     assert.equal(queue.waiting, 0);

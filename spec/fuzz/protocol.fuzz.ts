@@ -6,7 +6,7 @@ import { Protocol } from '../../lib/protocol/protocol.ts';
 import { frames } from '../support/arbitraries.ts';
 import { assertSame } from '../support/assert-same.ts';
 import { cutByChance, type FuzzTarget, type Random } from '../support/fuzzing.ts';
-import { peerFrame, ProtocolRecorder } from '../support/protocol-recorder.ts';
+import { ProtocolRecorder, peerFrame } from '../support/protocol-recorder.ts';
 import { type Frame, referenceEncode, referenceParse, referenceReceive } from '../support/reference-codec.ts';
 
 /** What is held of a frame that has not arrived, besides the message: a header, and the payload of a control frame. */

@@ -123,7 +123,7 @@ function assertAsReference(role: Role, bytes: Buffer, given: ReferenceLimits, si
   for (const chunk of applyChunking(bytes, sizes)) {
     recorder.receive(chunk);
     fed += chunk.length;
-    const bound = Math.min(given.maxMessageBytes, Math.max(4096, 2 * fed)) + 125;
+    const bound = Math.min(given.maxMessageBytes, Math.max(4096, 16 * fed)) + 125;
     assert.ok(recorder.protocol.receivedBytes <= bound, `${recorder.protocol.receivedBytes} bytes are held`);
   }
   const expected = referenceReceive(bytes, role, given);

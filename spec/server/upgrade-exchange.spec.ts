@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import { once } from 'node:events';
 import type { Context } from '../../lib/server/context.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
 import type { Server } from '../../lib/server/server.ts';

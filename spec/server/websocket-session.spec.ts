@@ -245,6 +245,28 @@ describe('WebSocketSession, one handler a message', () => {
     assert.deepEqual(errors, []);
   });
 
+  it('reports no error of the peer that ends a handler which waits for a message', async () => {
+    const { server, errors } = makeServer({ maxMessageBytes: 10 });
+    const seen: unknown[] = [];
+    server.enableInnerWebsocketHandle('/').route('/', async (ctx) => {
+      try {
+        await Request.websocketRequestFromStream(ctx.getStream()!);
+      } catch (error) {
+        seen.push(error);
+        throw error;
+      }
+    });
+    const port = await run(server);
+    const tooBig = await WsClient.open(port);
+    assert.equal((await tooBig.send('x'.repeat(11)).receiveClose()).code, 1009);
+    const broken = await WsClient.open(port);
+    assert.equal((await broken.write(Buffer.from('8300', 'hex')).receiveClose()).code, 1002);
+    await until('both handlers', () => seen.length === 2);
+    assert.ok(seen[0] instanceof LimitError && seen[1] instanceof ProtocolError);
+    await settle();
+    assert.deepEqual(errors, []);
+  });
+
   it('reports what a handler throws, closes with 1011 and no reason, and lives on', async () => {
     const { server, errors } = makeServer();
     server.route('/sync', () => {

@@ -1,5 +1,5 @@
-import { Server } from '../../lib/server/server.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
+import { Server } from '../../lib/server/server.ts';
 import { onCleanUp } from './clean-up.ts';
 
 /** Runs a server on a free port of this machine until the end of the test, and returns the port. */

@@ -6,11 +6,11 @@ import fc from 'fast-check';
  */
 export const seed: number = readSeed();
 
-fc.configureGlobal({ seed, numRuns: Number(process.env['FC_RUNS'] ?? 200), endOnFailure: true });
+fc.configureGlobal({ seed, numRuns: Number(process.env.FC_RUNS ?? 200) });
 
 function readSeed(): number {
-  const given = process.env['FC_SEED'];
+  const given = process.env.FC_SEED;
   if (given !== undefined) return Number(given) | 0;
-  if (process.env['CI'] !== undefined) throw new Error('FC_SEED must be set in CI: a failing run has to be repeatable');
+  if (process.env.CI !== undefined) throw new Error('FC_SEED must be set in CI: a failing run has to be repeatable');
   return (Date.now() ^ (process.pid << 8)) | 0;
 }
