@@ -66,13 +66,15 @@ export class RouteMatcher<T> {
 
   /** Finds the route of a path, as sent: its segments are decoded here. */
   match(path: string): RouteMatch<T> | undefined {
-    const segments = segmentsOf(path);
+    // The target `*` of OPTIONS is no path.
+    if (!path.startsWith('/')) return undefined;
+    const segments = path.includes('%') ? segmentsOf(path).map(decodeSegment) : segmentsOf(path);
     const values: string[] = [];
     const route = find(this.#root, segments, 0, values);
     if (route === undefined) return undefined;
     const { pattern, names, value } = route;
     if (names.length === 0) return { pattern, value, params: NO_PARAMS };
-    return { pattern, value, params: new Map(names.map((name, i) => [name, decodeSegment(values[i]!)])) };
+    return { pattern, value, params: new Map(names.map((name, i) => [name, values[i]!])) };
   }
 }
 

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Context } from '../../lib/server/context.ts';
+import type { Exchange } from '../../lib/server/exchange.ts';
+import { answerNotFound, checkHandler, type Handler, runHandlers } from '../../lib/server/hooks.ts';
+
+function makeContext(): Context {
+  return new Context({} as Exchange, '');
+}
+
+/** What `await` takes for a promise, and is none. */
+function thenable(act: () => void): Promise<void> {
+  // biome-ignore lint/suspicious/noThenProperty: it is meant to have one
+  return {
+    then: (resolve: () => void) =>
+      void setImmediate(() => {
+        act();
+        resolve();
+      }),
+  } as unknown as Promise<void>;
+}
+
+describe('runHandlers', () => {
+  it('makes no promise while all handlers are synchronous', () => {
+    const calls: number[] = [];
+    const handlers = [1, 2, 3].map((n) => () => void calls.push(n));
+    assert.equal(runHandlers(handlers, makeContext()), undefined);
+    assert.deepEqual(calls, [1, 2, 3], 'and has run them all when it returns');
+    assert.equal(runHandlers([], makeContext()), undefined);
+  });
+
+  it('waits for each handler that returns a promise, and only for those', async () => {
+    const calls: string[] = [];
+    const handlers: Handler[] = [
+      () => void calls.push('1'),
+      async () => {
+        await Promise.resolve();
+        calls.push('2');
+      },
+      () => void calls.push('3'),
+      () => thenable(() => calls.push('4')),
+      () => void calls.push('5'),
+    ];
+    const pending = runHandlers(handlers, makeContext());
+    assert.deepEqual(calls, ['1']);
+    await pending;
+    assert.deepEqual(calls, ['1', '2', '3', '4', '5']);
+  });
+
+  it('does not wait for what is no promise', () => {
+    for (const value of [5, 'then', null, {}, { then: 1 }, () => {}]) {
+      assert.equal(runHandlers([(() => value) as unknown as Handler], makeContext()), undefined);
+    }
+  });
+
+  it('runs nothing behind a handler that aborts, synchronous or not', async () => {
+    for (const abort of [
+      (ctx: Context) => void ctx.aborted(),
+      async (ctx: Context) => {
+        await Promise.resolve();
+        ctx.aborted();
+      },
+    ]) {
+      await runHandlers([abort, () => assert.fail('does not run')], makeContext());
+      await runHandlers([async () => {}, abort, () => assert.fail('does not run')], makeContext());
+    }
+    const aborted = makeContext().aborted();
+    assert.equal(runHandlers([() => assert.fail('does not run')], aborted), undefined);
+  });
+
+  it('goes on when the abort is taken back', async () => {
+    const ctx = makeContext();
+    let ran = 0;
+    await runHandlers([(c) => void c.aborted(), (c) => void c.cancelAborted()], ctx);
+    assert.ok(ctx.getAborted(), 'the second did not run');
+    await runHandlers(
+      [(c) => void c.aborted().cancelAborted(), async () => void ran++, () => void ran++],
+      makeContext(),
+    );
+    assert.equal(ran, 2);
+  });
+
+  it('throws what a synchronous handler throws, and rejects with what others do; nothing runs behind it', async () => {
+    const fail = () => {
+      throw new Error('mine');
+    };
+    const never = () => assert.fail('does not run');
+    assert.throws(() => runHandlers([fail, never], makeContext()), /mine/);
+    await assert.rejects(runHandlers([async () => fail(), never], makeContext())!, /mine/);
+    await assert.rejects(runHandlers([async () => {}, fail, never], makeContext())!, /mine/);
+  });
+});
+
+describe('checkHandler', () => {
+  it('refuses what is no function', () => {
+    for (const handler of [undefined, null, {}, 'handler', Promise.resolve()]) {
+      assert.throws(() => checkHandler('route', handler), TypeError);
+    }
+    assert.equal(checkHandler('route', answerNotFound), answerNotFound);
+  });
+});
+
+describe('answerNotFound', () => {
+  it('sets 404, unless somebody has set something', () => {
+    const empty = makeContext();
+    answerNotFound(empty);
+    assert.equal(empty.getResponse().getStatusCode(), 404);
+    const set = makeContext().setResponseBody('mine');
+    answerNotFound(set);
+    assert.deepEqual([set.getResponse().getStatusCode(), set.getResponse().getBody()], [200, 'mine']);
+  });
+});

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { MAX_TIMER_MS, resolveOptions, type ServerOptions } from '../../lib/server/options.ts';
+
+/** What a user of plain JavaScript may pass. */
+function resolve(options: unknown): ReturnType<typeof resolveOptions> {
+  return resolveOptions(options as ServerOptions);
+}
+
+describe('resolveOptions', () => {
+  it('fills in the defaults', () => {
+    const { port, host, origins, maxMessageBytes, nodelay, backpressurePolicy } = resolve({});
+    assert.deepEqual(
+      [port, host, origins, maxMessageBytes, nodelay, backpressurePolicy],
+      [60000, undefined, 'same-origin', 1024 * 1024, true, 'close'],
+    );
+  });
+
+  it('takes what is given, and undefined for not given', () => {
+    const { port, maxMessageBytes } = resolve({ port: 0, maxMessageBytes: undefined });
+    assert.deepEqual([port, maxMessageBytes], [0, 1024 * 1024]);
+  });
+
+  it('makes of Infinity what timers take', () => {
+    const { handshakeTimeoutMs, closeTimeoutMs, maxMessageBytes, maxHeaderBytes } = resolve({
+      handshakeTimeoutMs: Infinity,
+      closeTimeoutMs: 0.5,
+      maxMessageBytes: Infinity,
+      maxHeaderBytes: Infinity,
+    });
+    assert.deepEqual([handshakeTimeoutMs, closeTimeoutMs, maxMessageBytes], [MAX_TIMER_MS, 1, Infinity]);
+    assert.ok(Number.isSafeInteger(maxHeaderBytes));
+  });
+
+  it('refuses an option that does not exist, and names those that do', () => {
+    for (const name of ['prot', 'maxPayload', 'toString', 'constructor']) {
+      assert.throws(
+        () => resolve({ [name]: 1 }),
+        (error) =>
+          error instanceof TypeError && error.message.includes(name) && error.message.includes('maxMessageBytes'),
+      );
+    }
+    assert.throws(() => resolve(JSON.parse('{"__proto__": 1}')), TypeError);
+    for (const options of [null, 60000, 'localhost']) assert.throws(() => resolve(options), TypeError);
+  });
+
+  const wrong: [name: string, values: unknown[]][] = [
+    ['host', [5, null, {}]],
+    ['port', [-1, 65536, 0.5, '80', null, Number.NaN]],
+    ['nodelay', [0, 'yes', null]],
+    [
+      'origins',
+      [
+        'https://example.com',
+        '',
+        5,
+        null,
+        {},
+        [5],
+        ['example.com'],
+        ['https://a.com/'],
+        ['https://a.com/x'],
+        ['HTTPS://A.com'],
+        ['*'],
+      ],
+    ],
+    ['subprotocols', ['chat', 5, null, [5], ['a b'], ['']]],
+    ['backpressurePolicy', ['ignore', '', null, 5]],
+    ['maxMessageBytes', [0, -1, Number.NaN, '1024', null]],
+    ['maxFrameBytes', [0, '1']],
+    ['maxQueuedMessages', [0, '1']],
+    ['maxQueuedBytes', [0, '1']],
+    ['highWaterMarkBytes', [0, '1']],
+    ['maxBackpressureBytes', [0, '1']],
+    ['maxRequestBodyBytes', [0, '1']],
+    ['maxHeaderBytes', [0, '1']],
+    ['handshakeTimeoutMs', [0, -1, '1', Number.NaN]],
+    ['closeTimeoutMs', [0, '1']],
+    ['heartbeatIntervalMs', [-1, '1', Number.NaN]],
+    ['idleTimeoutMs', [-1, '1']],
+  ];
+  for (const [name, values] of wrong) {
+    it(`refuses a wrong ${name} by name, and says what to give`, () => {
+      for (const value of values) {
+        assert.throws(
+          () => resolve({ [name]: value }),
+          (error) =>
+            error instanceof RangeError && error.message.startsWith(`${name} is `) && /: give /.test(error.message),
+          `${name}: ${JSON.stringify(value)}`,
+        );
+      }
+    });
+  }
+
+  it('takes every kind of rule', () => {
+    for (const origins of [
+      'same-origin',
+      '*',
+      [],
+      ['https://a.com', 'http://b:8080', 'http://[::1]:1', 'null'],
+      () => true,
+    ]) {
+      assert.equal(resolve({ origins }).origins, origins);
+    }
+    for (const subprotocols of [[], ['a', 'b'], () => undefined]) {
+      assert.equal(resolve({ subprotocols }).subprotocols, subprotocols);
+    }
+    for (const name of ['heartbeatIntervalMs', 'idleTimeoutMs'] as const) assert.equal(resolve({ [name]: 0 })[name], 0);
+  });
+});
