@@ -27,9 +27,11 @@ export function decodeClosePayload(bytes: Buffer, start: number, end: number): C
  * Encodes the payload of a Close frame. RFC 6455 §5.5.1.
  *
  * @param code - 1005 makes an empty payload
+ * @throws {TypeError} when the reason is no string: bytes might be no UTF-8, and a number would be so many of them
  * @throws {RangeError} when the code may not be sent, or the reason is longer than 123 bytes of UTF-8
  */
 export function encodeClosePayload(code: number, reason: string): Buffer {
+  if (typeof reason !== 'string') throw new TypeError(`a close reason is a string, and not of type ${typeof reason}`);
   if (code === CloseCode.NoStatus && reason === '') return Buffer.alloc(0);
   if (!isWireCloseCode(code)) {
     throw new RangeError(`close code ${code} may not be sent: use 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999`);

@@ -7,7 +7,7 @@ import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 export interface LivenessHost {
   /** Whether the peer is made to wait: then it can neither be heard nor blamed. */
   readonly isPaused: boolean;
-  /** @throws {RangeError | ConnectionClosedError} */
+  /** @throws {TypeError | RangeError | ConnectionClosedError} */
   sendPing(payload: Uint8Array): void;
   /** No message came or went for too long. */
   onIdle(): void;
@@ -125,9 +125,10 @@ export class Liveness implements WheelEntry {
 
   #send(payload: Uint8Array | undefined): Buffer {
     this.#pings ??= new Pings();
-    const bytes = payload === undefined ? this.#pings.makePayload() : Buffer.from(payload);
+    const bytes = payload ?? this.#pings.makePayload();
+    // Before it is copied: a number, or elements wider than a byte, would be made into something else.
     this.#host.sendPing(bytes);
-    return bytes;
+    return Buffer.from(bytes);
   }
 }
 

@@ -124,7 +124,7 @@ export class Protocol implements FrameSink, MessageSink {
    * @throws {ConnectionClosedError} once a Close frame was sent or received
    */
   sendMessage(data: string | Uint8Array, compress?: boolean): void {
-    if (typeof data !== 'string') checkBytes(data);
+    if (typeof data !== 'string') checkBytes(data, 'a message is a string, or');
     if (this.#state !== 'open') throw this.closedError();
     if (this.#sends === undefined) this.#writeMessage(data, undefined);
     else this.#sends.send(data, compress);
@@ -301,7 +301,7 @@ export class Protocol implements FrameSink, MessageSink {
   }
 
   #sendControl(opcode: number, payload: Uint8Array): void {
-    checkBytes(payload);
+    checkBytes(payload, 'the payload of a ping or pong is');
     if (payload.byteLength > MAX_CONTROL_PAYLOAD_BYTES) {
       throw new RangeError(
         `a ping or pong takes at most ${MAX_CONTROL_PAYLOAD_BYTES} bytes, and this one has ${payload.byteLength}`,
@@ -357,8 +357,8 @@ export class Protocol implements FrameSink, MessageSink {
  * Refuses what is not made of bytes. Of wider elements `length` and `byteLength` differ, and a frame that is sized by
  * one and filled by the other would show the peer what was in that memory before.
  */
-function checkBytes(data: Uint8Array): void {
-  if (data?.BYTES_PER_ELEMENT !== 1) throw new TypeError('expected a string, or bytes as a Buffer or Uint8Array');
+function checkBytes(data: Uint8Array, what: string): void {
+  if (data?.BYTES_PER_ELEMENT !== 1) throw new TypeError(`${what} bytes as a Buffer or Uint8Array`);
 }
 
 /** Shortens a reason to what fits in a Close frame, without cutting a character. */
