@@ -7,6 +7,7 @@ import type { MessageCompression } from '../protocol/compression.ts';
 import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
 import { Inbox } from './inbox.ts';
+import { Intake } from './intake.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import { ignoreRejection, Outbox, RESOLVED, rejected } from './outbox.ts';
@@ -30,13 +31,14 @@ const EMPTY = Buffer.alloc(0);
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-// It is ProtocolEvents, TransportEvents and LivenessHost, and does not say so: what it would promise there is internal,
-// and left out of the declarations, where the promise would not hold.
+// It is ProtocolEvents, TransportEvents, IntakeHost and LivenessHost, and does not say so: what it would promise there is
+// internal, and left out of the declarations, where the promise would not hold.
 export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
   readonly #protocol: Protocol;
   readonly #transport: Transport;
+  readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
@@ -44,10 +46,6 @@ export class Connection {
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
-  /** Bytes behind the message that filled the queue. */
-  #unread: Buffer | undefined;
-  #paused = false;
-  #resuming = false;
   #finished = false;
   /** Whether the peer has ended, and the transport is gone: what that means may have to wait for a message. */
   #ended = false;
@@ -70,6 +68,7 @@ export class Connection {
     this.#isServer = role === 'server';
     this.#protocol = new Protocol(role, this, limits, compression);
     this.#transport = new Transport(socket, this);
+    this.#intake = new Intake(this, this.#protocol, this.#transport);
     this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
     this.#liveness = new Liveness(this, limits);
   }
@@ -117,7 +116,7 @@ export class Connection {
 
   /** Bytes that were received and have not been handed to anybody. */
   get receivedBytes(): number {
-    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#unread?.length ?? 0);
+    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + this.#intake.unreadBytes;
   }
 
   /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
@@ -178,7 +177,7 @@ export class Connection {
   close(code: number = CloseCode.Normal, reason: string = ''): void {
     this.#protocol.sendClose(code, reason);
     this.#liveness.startClosing();
-    this.#resumeSoon();
+    this.#intake.resumeSoon();
   }
 
   /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
@@ -218,15 +217,7 @@ export class Connection {
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
     this.#liveness.heard();
-    if (this.#finished) return;
-    if (this.#unread !== undefined) {
-      // Only a transport that was told to pause and delivers once more.
-      this.#unread = Buffer.concat([this.#unread, bytes.subarray(start, end)]);
-      return;
-    }
-    const read = this.#receive(bytes, start, end);
-    if (read < end && !this.#finished) this.#unread = Buffer.from(bytes.subarray(read, end));
-    if (this.#paused) this.#transport.pause();
+    this.#intake.read(bytes, start, end);
   }
 
   /** @internal */
@@ -270,10 +261,7 @@ export class Connection {
     const inbox = this.#openInbox();
     if (this.#protocol.state !== 'open' && inbox.isFull) return;
     inbox.push(data);
-    if (this.#mustPause()) {
-      this.#paused = true;
-      this.#protocol.pauseReceiving();
-    }
+    if (this.mustPause) this.#intake.pause();
   }
 
   /** @internal */
@@ -291,17 +279,17 @@ export class Connection {
 
   /** @internal */
   onHold(): void {
-    this.#paused = true;
+    this.#intake.pause();
   }
 
   /** @internal */
   onContinue(): void {
     if (!this.#ended && !this.#cut) {
-      this.#resumeSoon();
+      this.#intake.resumeSoon();
       return;
     }
     // The transport will bring nothing more: all there is is read, and then the end is told.
-    this.#readOn();
+    this.#intake.readOn();
     if (this.#protocol.isOnHold) return;
     if (this.#ended) this.onEnd();
     if (this.#cut) this.onClose();
@@ -323,11 +311,27 @@ export class Connection {
     if (this.#isServer || this.#error !== undefined) this.#outbox.end();
   }
 
+  // --- told by its intake -----------------------------------------------------------------------------------------
+
+  /** Once this side is closing reading need not wait for the queue: the peer's Close frame is to be found. @internal */
+  get mustPause(): boolean {
+    if (this.#protocol.isOnHold) return true;
+    return this.#protocol.state === 'open' && this.#inbox?.isFull === true;
+  }
+
+  /** Reads bytes, and then sends all answers at once: also those of handlers that take some ticks. @internal */
+  receiveBytes(bytes: Buffer, start: number, end: number): number {
+    this.#outbox.cork();
+    const read = this.#protocol.receiveData(bytes, start, end);
+    this.#outbox.uncork(this.#owner?.isBusy ?? false);
+    return read;
+  }
+
   // --- told by its liveness ---------------------------------------------------------------------------------------
 
   /** @internal */
   get isPaused(): boolean {
-    return this.#paused;
+    return this.#intake.isPaused;
   }
 
   /** @internal */
@@ -347,61 +351,19 @@ export class Connection {
 
   // ----------------------------------------------------------------------------------------------------------------
 
-  /** Reads bytes, and then sends all answers at once: also those of handlers that take some ticks for them. */
-  #receive(bytes: Buffer, start: number, end: number): number {
-    this.#outbox.cork();
-    const read = this.#protocol.receiveData(bytes, start, end);
-    this.#outbox.uncork(this.#owner?.isBusy ?? false);
-    return read;
-  }
-
   #openInbox(): Inbox {
     if (this.#inbox === undefined) {
-      this.#inbox = new Inbox(this.#limits, () => this.#resumeSoon());
+      this.#inbox = new Inbox(this.#limits, () => this.#intake.resumeSoon());
       if (this.#finished) this.#inbox.fail(this.#endError());
     }
     return this.#inbox;
-  }
-
-  /** Whether reading has to wait. Once this side is closing it does not: the peer's Close frame is to be found. */
-  #mustPause(): boolean {
-    if (this.#protocol.isOnHold) return true;
-    return this.#protocol.state === 'open' && this.#inbox?.isFull === true;
-  }
-
-  /** Goes on reading when the queue has room again; in a tick of its own, since it may bring the next message. */
-  #resumeSoon(): void {
-    if (!this.#paused || this.#resuming) return;
-    this.#resuming = true;
-    process.nextTick(resumeReading, this);
-  }
-
-  /** @internal */
-  resumeReading(): void {
-    this.#resuming = false;
-    if (!this.#paused || this.#gone || this.#mustPause()) return;
-    this.#readOn();
-    if (!this.#paused) this.#transport.resume();
-  }
-
-  /** Reads what was left when reading had to wait. */
-  #readOn(): void {
-    this.#paused = false;
-    this.#protocol.resumeReceiving();
-    const unread = this.#unread;
-    if (unread !== undefined) {
-      this.#unread = undefined;
-      const read = this.#receive(unread, 0, unread.length);
-      if (read < unread.length && !this.#finished) this.#unread = unread.subarray(read);
-    }
   }
 
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#paused = false;
-    this.#unread = undefined;
+    this.#intake.end();
     if (this.#protocol.close === undefined) this.#protocol.receiveEnd();
     this.#inbox?.fail(this.#endError());
   }
@@ -418,8 +380,4 @@ export class Connection {
     this.#transport.destroy();
     return rejected(error);
   }
-}
-
-function resumeReading(connection: Connection): void {
-  connection.resumeReading();
 }
