@@ -1,7 +1,8 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ParsedHead, parseUpgradeHead } from '../handshake/request-parser.ts';
-import { ignoreError } from './transport.ts';
+import { timerWheel, type WheelEntry } from './timer-wheel.ts';
+import { surviveErrors } from './transport.ts';
 
 /** Takes an upgrade request that was read at the door. `head` are the bytes behind it. */
 export type UpgradeListener = (request: ParsedHead, socket: Socket, head: Buffer) => void;
@@ -11,6 +12,12 @@ export interface DoorOptions {
   readonly maxHeaderBytes: number;
   /** How long a connection may be open before its first byte, in milliseconds. */
   readonly handshakeTimeoutMs: number;
+}
+
+const kVisitor = Symbol('visitor');
+
+interface VisitorSocket extends Socket {
+  [kVisitor]?: Visitor | undefined;
 }
 
 /**
@@ -24,7 +31,7 @@ export class Door {
   readonly #onUpgrade: UpgradeListener;
   readonly #options: DoorOptions;
   /** Connections that have sent nothing yet. */
-  readonly #silent = new Set<Socket>();
+  readonly #silent = new Set<Visitor>();
 
   /** @param http - a server that does not listen yet */
   constructor(http: HttpServer, options: DoorOptions, onUpgrade: UpgradeListener) {
@@ -33,35 +40,81 @@ export class Door {
     this.#onUpgrade = onUpgrade;
     this.#toHttp = http.listeners('connection')[0] as (socket: Socket) => void;
     http.removeAllListeners('connection');
-    http.on('connection', (socket: Socket) => this.#open(socket));
+    http.on('connection', (socket: Socket) => {
+      const visitor = new Visitor(this, socket);
+      this.#silent.add(visitor);
+      if (Number.isFinite(options.handshakeTimeoutMs)) timerWheel.schedule(visitor, options.handshakeTimeoutMs);
+    });
   }
 
   /** Cuts the connections that have sent nothing. */
   closeSilent(): void {
-    for (const socket of this.#silent) socket.destroy();
+    for (const visitor of this.#silent) visitor.onTimer();
   }
 
-  #open(socket: Socket): void {
-    this.#silent.add(socket);
-    const onData = (chunk: Buffer) => {
-      leave();
-      const request = parseUpgradeHead(chunk, this.#options.maxHeaderBytes);
-      if (request === undefined) {
-        socket.unshift(chunk);
-        this.#toHttp.call(this.#http, socket);
-      } else {
-        this.#onUpgrade(request, socket, chunk.subarray(request.bytes));
-        // Nothing is read until there is somebody to read it.
-        if (socket.listenerCount('data') === 0) socket.pause();
-      }
-    };
-    const cut = () => socket.destroy();
-    const leave = () => {
-      this.#silent.delete(socket);
-      socket.off('data', onData).off('end', cut).off('close', leave).off('timeout', cut).off('error', ignoreError);
-      socket.setTimeout(0);
-    };
-    socket.on('data', onData).on('end', cut).on('close', leave).on('timeout', cut).on('error', ignoreError);
-    socket.setTimeout(this.#options.handshakeTimeoutMs);
+  /** Forgets a visitor that has spoken or left. */
+  forget(visitor: Visitor): void {
+    this.#silent.delete(visitor);
   }
+
+  /** Shows a visitor the way by the first bytes it sent. */
+  admit(socket: Socket, chunk: Buffer): void {
+    const request = parseUpgradeHead(chunk, this.#options.maxHeaderBytes);
+    if (request === undefined) {
+      socket.unshift(chunk);
+      this.#toHttp.call(this.#http, socket);
+      return;
+    }
+    this.#onUpgrade(request, socket, chunk.subarray(request.bytes));
+    // Nothing is read until there is somebody to read it.
+    if (socket.listenerCount('data') === 0) socket.pause();
+  }
+}
+
+/** A connection that has sent nothing yet. Its listeners are shared functions, so that it costs no closures. */
+class Visitor implements WheelEntry {
+  readonly #door: Door;
+  readonly #socket: VisitorSocket;
+  wheelNext: WheelEntry | undefined = undefined;
+  wheelPrevious: WheelEntry | undefined = undefined;
+  wheelSlot = -1;
+  wheelTurns = 0;
+
+  constructor(door: Door, socket: VisitorSocket) {
+    this.#door = door;
+    this.#socket = socket;
+    socket[kVisitor] = this;
+    surviveErrors(socket);
+    socket.on('data', onData).on('end', onEnd).on('close', onClose);
+  }
+
+  onTimer(): void {
+    this.#socket.destroy();
+  }
+
+  speak(chunk: Buffer): void {
+    this.leave();
+    this.#door.admit(this.#socket, chunk);
+  }
+
+  leave(): void {
+    const socket = this.#socket;
+    socket[kVisitor] = undefined;
+    // 'error' is still heard: whoever takes the socket over may not be ready for it yet.
+    socket.off('data', onData).off('end', onEnd).off('close', onClose);
+    timerWheel.cancel(this);
+    this.#door.forget(this);
+  }
+}
+
+function onData(this: VisitorSocket, chunk: Buffer): void {
+  this[kVisitor]?.speak(chunk);
+}
+
+function onEnd(this: VisitorSocket): void {
+  this.destroy();
+}
+
+function onClose(this: VisitorSocket): void {
+  this[kVisitor]?.leave();
 }

@@ -59,7 +59,7 @@ export class Transport {
     socket.on('data', onData);
     socket.on('drain', onDrain);
     socket.on('end', onEnd);
-    socket.on('error', ignoreError);
+    surviveErrors(socket);
     socket.on('close', onClose);
     // It may have been paused until there was somebody to read it.
     socket.resume();
@@ -164,8 +164,12 @@ export class Transport {
   }
 }
 
-/** An 'error' listener for sockets whose 'close' is all that matters; without one, an error would end the process. */
-export function ignoreError(): void {}
+/** Sees to it that an error of the socket, whose 'close' is all that matters, does not end the process. */
+export function surviveErrors(socket: Duplex): void {
+  if (!socket.listeners('error').includes(ignoreError)) socket.on('error', ignoreError);
+}
+
+function ignoreError(): void {}
 
 function onData(this: AttachedDuplex, chunk: Buffer): void {
   this[kTransport]?.receive(chunk);

@@ -5,7 +5,7 @@ import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
 import { ConnectionClosedError, HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
-import { ignoreError } from '../net/transport.ts';
+import { surviveErrors } from '../net/transport.ts';
 import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from './hooks.ts';
@@ -50,7 +50,7 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 5000;
  * });
  * await server.run();
  */
-// It is a SessionHost, and does not say so: that is internal, and left out of the declarations.
+// It is a SessionHost and an UpgradeHost, and does not say so: that is internal, and left out of the declarations.
 export class Server {
   #options: ResolvedOptions;
   readonly #routes = new Routes(answerNotFound);
@@ -252,9 +252,8 @@ export class Server {
    * client sent.
    */
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
-    socket.on('error', ignoreError);
-    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, (over) => this.#leave(over));
-    if (!socket.closed) this.#upgrades.add(exchange);
+    surviveErrors(socket);
+    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
     let upgrade: ServerUpgrade;
     try {
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
@@ -263,13 +262,11 @@ export class Server {
       void this.#refuse(exchange, error, new Context(exchange, ''));
       return;
     }
-    const { nodelay, handshakeTimeoutMs } = this.#options;
-    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(nodelay);
-    exchange.expireAfter(handshakeTimeoutMs);
-    void this.#upgrade(exchange, upgrade, socket, head);
+    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(this.#options.nodelay);
+    this.#upgrade(exchange, upgrade, socket, head);
   }
 
-  // --- told by sessions -------------------------------------------------------------------------------------------
+  // --- told by upgrades and sessions -------------------------------------------------------------------------------------------
 
   /** @internal */
   async reportError(error: unknown, ctx: Context): Promise<void> {
@@ -278,6 +275,16 @@ export class Server {
     } catch (second) {
       logError(second);
     }
+  }
+
+  /** @internal */
+  onUpgradeWaiting(exchange: UpgradeExchange): void {
+    this.#upgrades.add(exchange);
+  }
+
+  /** @internal */
+  onUpgradeOver(exchange: UpgradeExchange): void {
+    this.#leave(exchange);
   }
 
   /** @internal */
@@ -301,16 +308,14 @@ export class Server {
     await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
   }
 
-  /** Runs the middleware of an upgrade, and opens the WebSocket or refuses it. */
-  async #upgrade(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): Promise<void> {
+  /** Runs the middleware of an upgrade, and then opens the WebSocket or refuses it: at once, if that is possible. */
+  #upgrade(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
     const match = this.#routes.match(exchange.head.path);
     if (match !== undefined) exchange.head.params = match.params;
-    const response = new Response();
-    const ctx = new Context(exchange, '', response);
-    try {
-      const pending = runHandlers(this.#upgradeMiddleware, ctx);
-      if (pending !== undefined) await pending;
+    const ctx = new Context(exchange, '');
+    const decide = () => {
       if (exchange.isOver) return;
+      const response = ctx.getResponse();
       if (ctx.getAborted() || ctx.getClosed() || response.isSet) {
         exchange.refuse(response);
         return;
@@ -318,8 +323,17 @@ export class Server {
       if (match === undefined) throw new HandshakeError(404, 'no route has this path');
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
       this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
+    };
+    try {
+      const pending = runHandlers(this.#upgradeMiddleware, ctx);
+      if (pending === undefined) {
+        decide();
+        return;
+      }
+      exchange.expireAfter(this.#options.handshakeTimeoutMs);
+      pending.then(decide).catch((error) => this.#refuse(exchange, error, ctx));
     } catch (error) {
-      await this.#refuse(exchange, error, ctx);
+      void this.#refuse(exchange, error, ctx);
     }
   }
 

@@ -7,6 +7,16 @@ import type { Response } from './response.ts';
 
 /** What is sent by a middleware that refuses an upgrade and sets no status. */
 const REFUSED = 403;
+/** How long a client that was refused may take to leave. */
+const LINGER_MS = 2000;
+
+/** What keeps account of upgrades that take time. */
+export interface UpgradeHost {
+  /** Is told that a client waits for its answer, or was refused and is to leave. */
+  onUpgradeWaiting(exchange: UpgradeExchange): void;
+  /** Is told that it does no more: its WebSocket is open, or its connection is gone. */
+  onUpgradeOver(exchange: UpgradeExchange): void;
+}
 
 /** An upgrade request that is not answered yet: what the context of an upgrade middleware speaks through. */
 export class UpgradeExchange implements Exchange {
@@ -15,17 +25,17 @@ export class UpgradeExchange implements Exchange {
   readonly stream = undefined;
   attributes: Map<string, unknown> | undefined;
   readonly #socket: Duplex;
-  readonly #onOver: (exchange: UpgradeExchange) => void;
+  readonly #host: UpgradeHost;
   #answered = false;
   /** Until the answer: how long that may take. Behind a refusal: how long the client may take to leave. */
   #timer: NodeJS.Timeout | undefined;
+  /** Ends the waiting; set while the client waits. */
+  #over: (() => void) | undefined;
 
-  /** @param onOver - is called when the WebSocket is open, or the connection gone */
-  constructor(head: RequestHead, socket: Duplex, onOver: (exchange: UpgradeExchange) => void) {
+  constructor(head: RequestHead, socket: Duplex, host: UpgradeHost) {
     this.head = head;
     this.#socket = socket;
-    this.#onOver = onOver;
-    socket.once('close', this.#over);
+    this.#host = host;
   }
 
   /** Whether the request was answered, or its client went away. */
@@ -35,13 +45,14 @@ export class UpgradeExchange implements Exchange {
 
   /** Refuses the upgrade if it is not answered in time. */
   expireAfter(timeoutMs: number): void {
-    if (!this.isOver) this.#timer = setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs);
+    if (!this.isOver) this.#wait(timeoutMs, () => this.refuseWith(408, 'the upgrade took too long'));
   }
 
   /** Opens the WebSocket: writes the head that says so. */
   accept(answer: string): void {
     this.#answered = true;
     this.#socket.write(answer, 'latin1');
+    if (this.#over === undefined) return;
     this.#socket.off('close', this.#over);
     this.#over();
   }
@@ -63,14 +74,8 @@ export class UpgradeExchange implements Exchange {
     this.#socket.end(formatRefusal(statusCode, body, headers));
     // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
     this.#socket.resume();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    this.#wait(LINGER_MS, () => this.#socket.destroy());
   }
-
-  readonly #over = (): void => {
-    clearTimeout(this.#timer);
-    this.#onOver(this);
-  };
 
   async sendResponse(response: Response): Promise<void> {
     if (this.#answered) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');
@@ -96,6 +101,19 @@ export class UpgradeExchange implements Exchange {
     if (response === undefined) this.refuseWith(REFUSED, '');
     else this.refuse(response);
   }
-}
 
-const LINGER_MS = 2000;
+  /** Waits for the client, or for what it waits for: in an upgrade that is answered at once, none of this is needed. */
+  #wait(timeoutMs: number, onTimeout: () => void): void {
+    if (this.#socket.closed) return;
+    if (this.#over === undefined) {
+      this.#over = () => {
+        clearTimeout(this.#timer);
+        this.#host.onUpgradeOver(this);
+      };
+      this.#socket.once('close', this.#over);
+      this.#host.onUpgradeWaiting(this);
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(onTimeout, timeoutMs);
+  }
+}

@@ -69,8 +69,11 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
   start(head: Buffer): void {
+    const { connected, ownsStream } = this.#handlers;
+    const runsFirst = ownsStream || connected.length > 0;
+    this.#busy = runsFirst;
     this.#connection.start(this, head);
-    void this.#run();
+    if (runsFirst) void this.#run();
   }
 
   get stream(): WebSocketStream | undefined {
