@@ -81,7 +81,9 @@ function parseHeader(bytes: Buffer, rules: ReferenceRules): HeaderResult {
 
 /** §5.3, byte by byte, into fresh memory. */
 export function referenceMask(bytes: Buffer, maskKey: Buffer): Buffer {
-  return Buffer.from(Array.from(bytes, (byte, i) => byte ^ maskKey[i % 4]!));
+  const masked = Buffer.alloc(bytes.length);
+  for (let i = 0; i < bytes.length; i++) masked[i] = bytes[i]! ^ maskKey[i % 4]!;
+  return masked;
 }
 
 /** All frames in `bytes`, up to the first error or the end. */
