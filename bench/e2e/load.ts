@@ -38,6 +38,8 @@ const CONNECT_AT_ONCE = 64;
 /** For a server to get ready behind the handshake, such as to join a room. */
 const SETTLE_MS = 100;
 const IDLE_WARM_UP = 50;
+/** How many different messages each client of an echo sends at least. */
+const MIN_DIFFERENT = 4;
 
 const { work, effort, port, handshake } = JSON.parse(process.argv[2]!) as LoadTask;
 const target: Target = { port, handshake, secure: work.secure, compressed: work.compressed };
@@ -58,12 +60,8 @@ class EchoDrive implements Drive {
   #resting = 0;
   #onRest: (() => void) | undefined;
 
-  constructor(clients: readonly Client[], payload: Buffer, inFlight: number) {
-    const frames = Array.from({ length: inFlight }, () => sentFrame(payload));
-    const size = frames[0]!.length;
-    const batch = Buffer.concat(frames);
-    const views = frames.map((_, i) => batch.subarray(0, (i + 1) * size));
-    this.#clients = clients.map((client) => new EchoClient(this, client, views));
+  constructor(clients: readonly Client[], inFlight: number) {
+    this.#clients = clients.map((client, i) => new EchoClient(this, client, new FrameRing(i, inFlight)));
   }
 
   get bytes(): number {
@@ -92,33 +90,57 @@ class EchoDrive implements Drive {
   }
 }
 
+/** What one client sends, over and over: frames that differ, so that no server does well by remembering the last one. */
+class FrameRing {
+  readonly inFlight: number;
+  readonly #frames: number;
+  /** All frames, twice, so that any that follow each other are one piece. */
+  readonly #bytes: Buffer;
+  readonly #offsets: number[] = [0];
+  #next = 0;
+
+  constructor(index: number, inFlight: number) {
+    this.inFlight = inFlight;
+    this.#frames = Math.max(inFlight, MIN_DIFFERENT);
+    const frames = Array.from({ length: this.#frames }, (_, i) => sentFrame(makePayload(index * this.#frames + i)));
+    const twice = [...frames, ...frames];
+    for (const frame of twice) this.#offsets.push(this.#offsets.at(-1)! + frame.length);
+    this.#bytes = Buffer.concat(twice);
+  }
+
+  take(count: number): Buffer {
+    const start = this.#next;
+    this.#next = (start + count) % this.#frames;
+    return this.#bytes.subarray(this.#offsets[start], this.#offsets[start + count]);
+  }
+}
+
 class EchoClient {
   readonly counter: FrameCounter = new FrameCounter(expectedFrames());
   readonly #drive: EchoDrive;
   readonly #client: Client;
-  /** At index i, a buffer with i + 1 frames. */
-  readonly #views: readonly Buffer[];
+  readonly #ring: FrameRing;
   /** When the messages in flight were sent, oldest first, and how many at each time. */
   readonly #sentAt: number[] = [];
   readonly #sentCount: number[] = [];
   #inFlight = 0;
 
-  constructor(drive: EchoDrive, client: Client, views: readonly Buffer[]) {
+  constructor(drive: EchoDrive, client: Client, ring: FrameRing) {
     this.#drive = drive;
     this.#client = client;
-    this.#views = views;
+    this.#ring = ring;
     client.onBytes = (bytes, end) => this.#receive(bytes, end);
   }
 
   sendAll(): void {
-    this.#send(this.#views.length, performance.now());
+    this.#send(this.#ring.inFlight, performance.now());
   }
 
   #send(count: number, now: number): void {
     this.#inFlight += count;
     this.#sentAt.push(now);
     this.#sentCount.push(count);
-    this.#client.socket.write(this.#views[count - 1]!);
+    this.#client.socket.write(this.#ring.take(count));
   }
 
   #receive(bytes: Buffer, end: number): void {
@@ -226,7 +248,7 @@ function inflate(payload: Buffer): Buffer {
 
 function makePayload(seed: number): Buffer {
   const { payloadBytes, compressed, text } = work;
-  if (compressed) return Buffer.from(jsonOf(payloadBytes));
+  if (compressed) return Buffer.from(jsonOf(payloadBytes, seed));
   const payload = Buffer.alloc(payloadBytes);
   for (let i = 0; i < payloadBytes; i++) payload[i] = text ? 0x61 + ((i + seed) % 26) : (i * 31 + seed * 7) & 0xff;
   if (text) payload.write(String(seed).padStart(4, '0'));
@@ -234,9 +256,9 @@ function makePayload(seed: number): Buffer {
 }
 
 /** A list of records, such as an API sends, of exactly `length` bytes. */
-function jsonOf(length: number): string {
+function jsonOf(length: number, seed: number): string {
   const records: object[] = [];
-  for (let id = 1000; ; id++) {
+  for (let id = 1000 + seed * 100; ; id++) {
     const record = {
       id,
       name: `user ${id * 7919}`,
@@ -288,8 +310,7 @@ async function driveMessages(): Promise<Drive> {
   await sleep(SETTLE_MS);
   const payloads = clients.map((_, i) => makePayload(i));
   await checkExchange(clients, payloads);
-  const drive =
-    work.kind === 'chat' ? new ChatDrive(clients, payloads) : new EchoDrive(clients, payloads[0]!, work.inFlight);
+  const drive = work.kind === 'chat' ? new ChatDrive(clients, payloads) : new EchoDrive(clients, work.inFlight);
   await drive.run(effort.warmUpMs);
   return drive;
 }

@@ -89,6 +89,7 @@ const options = {
   origins: '*',
   maxMessageBytes: MAX_MESSAGE_BYTES,
   maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
+  perMessageDeflate: work.compressed ? { thresholdBytes: 1 } : false,
 } as const;
 const server = new Server(options);
 count(server);
