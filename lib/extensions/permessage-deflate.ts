@@ -30,7 +30,25 @@ export interface AcceptedDeflate {
 export function acceptDeflate(offers: readonly Extension[], options: DeflateOptions): AcceptedDeflate | undefined {
   const accepted = acceptOffer(offers, affordableWishes('server', options));
   if (accepted === undefined) return undefined;
-  return { compression: new PerMessageDeflate('server', accepted.params, options), response: accepted.response };
+  return { compression: compressionFor(accepted.params, options), response: accepted.response };
+}
+
+/** What keeps no context keeps nothing at all: one serves all connections that have agreed on the same. */
+const contextFree = new WeakMap<DeflateOptions, Map<number, PerMessageDeflate>>();
+
+function compressionFor(params: DeflateParams, options: DeflateOptions): PerMessageDeflate {
+  if (!params.serverNoContextTakeover || !params.clientNoContextTakeover) {
+    return new PerMessageDeflate('server', params, options);
+  }
+  const shared = contextFree.get(options) ?? new Map<number, PerMessageDeflate>();
+  contextFree.set(options, shared);
+  // The client's window makes no difference: any message of its fits in the largest.
+  let compression = shared.get(params.serverMaxWindowBits);
+  if (compression === undefined) {
+    compression = new PerMessageDeflate('server', params, options);
+    shared.set(params.serverMaxWindowBits, compression);
+  }
+  return compression;
 }
 
 /** What an endpoint wishes for: its options, less the contexts that there is no memory for, or that this Node cannot keep. */

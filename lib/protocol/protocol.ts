@@ -7,7 +7,7 @@ import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type Web
 import type { Compressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
 import { MessageReceiver, type MessageSink } from './message-receiver.ts';
-import { SendQueue } from './send-queue.ts';
+import { type MessageWriter, SendQueue } from './send-queue.ts';
 
 /** How many Pings are answered one by one before their bytes leave; of any more only the latest is. */
 const MAX_PONGS_WAITING = 16;
@@ -20,14 +20,14 @@ const EMPTY = Buffer.alloc(0);
  *
  * Holds the rules that span messages: Ping and Pong (§5.5.2), the closing handshake (§7), and which side masks (§5.1).
  */
-export class Protocol implements FrameSink, MessageSink {
+export class Protocol implements FrameSink, MessageSink, MessageWriter {
   readonly #events: ProtocolEvents;
   readonly #parser: FrameParser;
   readonly #output: FrameEncoder;
   readonly #limits: ProtocolLimits;
   readonly #compression: MessageCompression | undefined;
-  /** Where messages are compressed, and may have to wait for it. */
-  readonly #sends: SendQueue | undefined;
+  /** Where messages are compressed, and may have to wait for it. Made with the first that is sent. */
+  #sends: SendQueue | undefined;
   readonly #messages: MessageReceiver;
   #state: ProtocolState = 'open';
   #closeSent = false;
@@ -40,7 +40,6 @@ export class Protocol implements FrameSink, MessageSink {
     this.#events = events;
     this.#limits = limits;
     this.#compression = compression;
-    this.#sends = compression && new SendQueue(compression, (data, payload) => this.#writeMessage(data, payload));
     this.#messages = new MessageReceiver(this, limits.maxMessageBytes, compression);
     this.#output = new FrameEncoder(role === 'client');
     this.#parser = new FrameParser(this, {
@@ -126,8 +125,12 @@ export class Protocol implements FrameSink, MessageSink {
   sendMessage(data: string | Uint8Array, compress?: boolean): void {
     if (typeof data !== 'string') checkBytes(data, 'a message is a string, or');
     if (this.#state !== 'open') throw this.closedError();
-    if (this.#sends === undefined) this.#writeMessage(data, undefined);
-    else this.#sends.send(data, compress);
+    if (this.#compression === undefined) {
+      this.writeMessage(data, undefined);
+      return;
+    }
+    this.#sends ??= new SendQueue(this.#compression, this);
+    this.#sends.send(data, compress);
   }
 
   /**
@@ -214,6 +217,22 @@ export class Protocol implements FrameSink, MessageSink {
     const { maxMessageBytes, maxFrameBytes } = this.#limits;
     const frameTooBig = code === 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH';
     this.#failReceiving(frameTooBig && maxMessageBytes <= maxFrameBytes ? 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' : code);
+  }
+
+  // --- messages, written by their queue ---------------------------------------------------------------------------
+
+  /** Writes a message, or the compressed payload of it. @internal */
+  writeMessage(data: string | Uint8Array, compressed: Compressed): void {
+    const waiting = this.#output.bufferedBytes;
+    if (compressed !== undefined) {
+      const opcode = typeof data === 'string' ? OpCode.Text : OpCode.Binary;
+      this.#output.addFrame(FIN | RSV1 | opcode, compressed);
+    } else if (typeof data === 'string') {
+      this.#output.addTextFrame(FIN | OpCode.Text, data);
+    } else {
+      this.#output.addFrame(FIN | OpCode.Binary, data);
+    }
+    if (waiting === 0) this.#events.onOutput();
   }
 
   // --- messages, told by their receiver -----------------------------------------------------------------------------
@@ -330,19 +349,6 @@ export class Protocol implements FrameSink, MessageSink {
     if (this.#sends?.isBusy !== true) return;
     this.#sends.drop();
     this.#closeSent = false;
-  }
-
-  #writeMessage(data: string | Uint8Array, compressed: Compressed): void {
-    const waiting = this.#output.bufferedBytes;
-    if (compressed !== undefined) {
-      const opcode = typeof data === 'string' ? OpCode.Text : OpCode.Binary;
-      this.#output.addFrame(FIN | RSV1 | opcode, compressed);
-    } else if (typeof data === 'string') {
-      this.#output.addTextFrame(FIN | OpCode.Text, data);
-    } else {
-      this.#output.addFrame(FIN | OpCode.Binary, data);
-    }
-    if (waiting === 0) this.#events.onOutput();
   }
 
   /** Adds a frame to the output, and tells the owner if it is the first there. */

@@ -8,25 +8,28 @@ interface WaitingMessage {
   readonly compress: boolean | undefined;
 }
 
-/** Writes a message: the compressed payload, or the message itself where there is none. */
-export type WriteMessage = (data: Message, payload: Compressed) => void;
+/** Who writes the messages. */
+export interface MessageWriter {
+  /** Writes the compressed payload of a message, or the message itself where there is none. */
+  writeMessage(data: Message, payload: Compressed): void;
+}
 
 /**
  * Compresses messages before they are sent, and keeps their order where that takes time: what is sent meanwhile waits.
  */
 export class SendQueue {
   readonly #compression: MessageCompression;
-  readonly #write: WriteMessage;
+  readonly #writer: MessageWriter;
   /** Messages behind the one that is being compressed; `undefined` when none is. */
   #waiting: WaitingMessage[] | undefined;
   #waitingBytes = 0;
   /** What is to be done behind the last of them. */
-  #actions: (() => void)[] = [];
+  #actions: (() => void)[] | undefined;
   #work: Promise<void> | undefined;
 
-  constructor(compression: MessageCompression, write: WriteMessage) {
+  constructor(compression: MessageCompression, writer: MessageWriter) {
     this.#compression = compression;
-    this.#write = write;
+    this.#writer = writer;
   }
 
   /** Length of the messages that wait, with the one that is being compressed: bytes, or characters of text. */
@@ -54,20 +57,24 @@ export class SendQueue {
     }
     const payload = this.#compress(data, compress);
     if (payload instanceof Promise) this.#work = this.#sendLater(keep(data), payload);
-    else this.#write(data, payload);
+    else this.#writer.writeMessage(data, payload);
   }
 
   /** Does something once all messages so far are written: at once, if none waits. */
   whenWritten(action: () => void): void {
-    if (this.isBusy) this.#actions.push(action);
-    else action();
+    if (!this.isBusy) {
+      action();
+      return;
+    }
+    this.#actions ??= [];
+    this.#actions.push(action);
   }
 
   /** Throws away what waits. */
   drop(): void {
     this.#waiting = undefined;
     this.#waitingBytes = 0;
-    this.#actions = [];
+    this.#actions = undefined;
   }
 
   #compress(data: Message, compress: boolean | undefined): Compressed | Promise<Compressed> {
@@ -83,7 +90,7 @@ export class SendQueue {
     let payload = await pending;
     while (this.#waiting === waiting) {
       this.#waitingBytes -= data.length;
-      this.#write(data, payload);
+      this.#writer.writeMessage(data, payload);
       const next = waiting.shift();
       if (next === undefined) {
         this.#finish();
@@ -95,7 +102,7 @@ export class SendQueue {
   }
 
   #finish(): void {
-    const actions = this.#actions;
+    const actions = this.#actions ?? [];
     this.drop();
     for (const action of actions) action();
   }

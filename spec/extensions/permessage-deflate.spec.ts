@@ -238,6 +238,16 @@ describe('acceptDeflate', () => {
     compression.close();
   });
 
+  it('holds nothing for a connection that keeps no context', () => {
+    const { compression } = acceptDeflate(offer, DEFAULTS)!;
+    compression.close();
+    assert.equal(acceptDeflate(offer, DEFAULTS)!.compression, compression);
+    assert.ok(compression.compress('a'.repeat(2000)) instanceof Buffer, 'closing it closes nothing');
+    const smaller = parseExtensions('permessage-deflate; server_max_window_bits=9')!;
+    assert.notEqual(acceptDeflate(smaller, DEFAULTS)!.compression, compression);
+    assert.notEqual(acceptDeflate(offer, resolveDeflateOptions(true)!)!.compression, compression);
+  });
+
   it('declines what it cannot meet', () => {
     assert.equal(acceptDeflate(parseExtensions('permessage-deflate; foo')!, DEFAULTS), undefined);
     assert.equal(acceptDeflate([], DEFAULTS), undefined);
