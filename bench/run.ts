@@ -1,7 +1,8 @@
 /**
  * Measures this library and its peers: see README.md here, or `npm run bench -- --help`.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './build.ts';
@@ -21,11 +22,21 @@ const ASSETS = join(ROOT, 'docs', 'assets');
 /** Two cores have enough to do with this many. */
 const TRIED_AT_ONCE = 4;
 
-function describe(setup: Setup): string[] {
+/** What is measured against what. */
+function describeVersions({ runtimes, peers }: Setup, { ref }: Options): string {
+  const commit = execFileSync('git', ['-C', ROOT, 'rev-parse', '--short', ref ?? 'HEAD'], { encoding: 'utf8' }).trim();
+  const { optionalDependencies } = JSON.parse(readFileSync(peers, 'utf8')) as { optionalDependencies: object };
+  const versions = Object.entries(optionalDependencies).map(([name, version]) => `${name} ${version}`);
+  const old = runtimes.old === undefined ? [] : [`Node ${versionOf(runtimes.old)}`];
+  return [`hyperlane-ws at ${commit}${ref === undefined ? ', working tree' : ''}`, ...versions, ...old].join(', ');
+}
+
+function describe(setup: Setup, options: Options): string[] {
   const { pinned, runtimes } = setup;
   const absent = CONTESTANTS.map((contestant) => [contestant.name, whyAbsent(contestant, setup)] as const);
   return [
     `Node ${versionOf(runtimes.main!)} on ${cpus()[0]?.model ?? 'an unknown processor'}, ${process.platform}`,
+    describeVersions(setup, options),
     pinned ? 'server on core 0, load on core 1' : 'NOT PINNED to cores: good for a look, not for numbers',
     ...absent.filter(([, why]) => why !== undefined).map(([name, why]) => `SKIPPED ${name}: ${why}`),
   ];
@@ -73,7 +84,7 @@ try {
   if (options.list) {
     for (const { name, title } of jobs) console.log(`${name.padEnd(24)} ${title}`);
   } else {
-    const machine = describe(setup);
+    const machine = describe(setup, options);
     console.log(machine.join('\n'));
     const succeeded = options.smoke ? await tryAll(jobs) : await measureAll(jobs, machine, options);
     if (!succeeded) process.exitCode = 1;

@@ -25,8 +25,6 @@ export interface ServerUsage {
 /** The first line of a server. */
 export interface ServerHello {
   readonly port: number;
-  readonly runtime: string;
-  readonly version: string;
 }
 
 /** Bounds that every server is given, so that none drops what others deliver. */
@@ -38,10 +36,8 @@ export function readTask(): ServerTask {
 }
 
 /** Says that the server listens, and answers questions from now on until standard input ends. */
-export function serveQuestions(port: number, version: string): void {
-  const bun = (process.versions as Record<string, string | undefined>).bun;
-  const runtime = bun === undefined ? `Node ${process.versions.node}` : `Bun ${bun}`;
-  say({ port, runtime, version } satisfies ServerHello);
+export function serveQuestions(port: number): void {
+  say({ port } satisfies ServerHello);
   const lines = createInterface({ input: process.stdin });
   lines.on('line', (line) => {
     if (line === 'gc') collectGarbage();

@@ -12,7 +12,7 @@ interface BunServer {
   publish(topic: string, data: string | Uint8Array, compress: boolean): number;
 }
 
-const { Bun } = globalThis as unknown as { Bun: { readonly version: string; serve(options: object): BunServer } };
+const { Bun } = globalThis as unknown as { Bun: { serve(options: object): BunServer } };
 const { work } = readTask();
 
 const server = Bun.serve({
@@ -37,4 +37,4 @@ const server = Bun.serve({
     },
   },
 });
-serveQuestions(server.port, Bun.version);
+serveQuestions(server.port);

@@ -100,10 +100,10 @@ else addChat(server);
 if (work.secure) {
   const https = createServer(SERVER_TLS);
   server.attach(https);
-  https.listen(0, '127.0.0.1', () => serveQuestions((https.address() as AddressInfo).port, 'working tree'));
+  https.listen(0, '127.0.0.1', () => serveQuestions((https.address() as AddressInfo).port));
 } else {
   await server.run();
-  serveQuestions(server.address()!.port, 'working tree');
+  serveQuestions(server.address()!.port);
 }
 process.on('exit', () => {
   // Reading the counters keeps them from being optimised away.

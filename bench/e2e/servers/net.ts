@@ -43,4 +43,4 @@ function echoFromSharedBuffer(socket: Socket): void {
   socket.read(0);
 }
 
-server.listen(0, '127.0.0.1', () => serveQuestions((server.address() as { port: number }).port, ''));
+server.listen(0, '127.0.0.1', () => serveQuestions((server.address() as { port: number }).port));

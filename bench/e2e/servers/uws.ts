@@ -23,7 +23,6 @@ interface Uws {
 const { work, peers } = readTask();
 const require = createRequire(peers);
 const uws = require('uwebsockets') as Uws;
-const { version } = require('uwebsockets/package.json') as { version: string };
 
 const app = uws.App();
 app.ws('/*', {
@@ -42,5 +41,5 @@ app.ws('/*', {
 });
 app.listen('127.0.0.1', 0, (socket) => {
   if (socket === false) throw new Error('uWebSockets.js cannot listen');
-  serveQuestions(uws.us_socket_local_port(socket), version);
+  serveQuestions(uws.us_socket_local_port(socket));
 });

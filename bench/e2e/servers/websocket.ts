@@ -26,7 +26,6 @@ interface WebSocket {
 const { work, peers } = readTask();
 const require = createRequire(peers);
 const { server: WebSocketServer } = require('websocket') as WebSocket;
-const { version } = require('websocket/package.json') as { version: string };
 
 const http = createServer();
 const server = new WebSocketServer({
@@ -45,4 +44,4 @@ server.on('connect', (connection) => {
     }
   });
 });
-http.listen(0, '127.0.0.1', () => serveQuestions((http.address() as AddressInfo).port, version));
+http.listen(0, '127.0.0.1', () => serveQuestions((http.address() as AddressInfo).port));

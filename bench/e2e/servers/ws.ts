@@ -24,7 +24,6 @@ interface Ws {
 const { work, peers } = readTask();
 const require = createRequire(peers);
 const { WebSocketServer } = require('ws') as Ws;
-const { version } = require('ws/package.json') as { version: string };
 
 const http = work.secure ? createHttpsServer(SERVER_TLS) : createHttpServer();
 const server = new WebSocketServer({
@@ -46,4 +45,4 @@ server.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   }
 });
-http.listen(0, '127.0.0.1', () => serveQuestions((http.address() as AddressInfo).port, version));
+http.listen(0, '127.0.0.1', () => serveQuestions((http.address() as AddressInfo).port));
