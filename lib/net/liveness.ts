@@ -95,6 +95,10 @@ export class Liveness implements WheelEntry {
         return;
       }
       if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue && !this.#beat()) return;
+    } else {
+      // What it sends is not read, and may be there already: it is asked again before it is blamed, and is not idle.
+      this.#heartbeatSent = false;
+      this.#lastMessage = now;
     }
     if (now >= this.#heartbeatDue) this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
     this.#schedule();

@@ -2,7 +2,7 @@
 export interface WheelEntry {
   wheelNext: WheelEntry | undefined;
   wheelPrevious: WheelEntry | undefined;
-  /** The slot it waits in, -1 when it does not wait. */
+  /** The slot it waits in, -1 when it does not wait, -2 when it is about to be told. */
   wheelSlot: number;
   /** Full turns that the wheel has to make first. */
   wheelTurns: number;
@@ -12,6 +12,10 @@ export interface WheelEntry {
 /** How exact the wheel is: an entry is told within this many milliseconds after its time. */
 export const TICK_MS = 50;
 const SLOTS = 1024;
+
+/** In place of a slot, see `WheelEntry.wheelSlot`. */
+const NOT_WAITING = -1;
+const DUE = -2;
 
 /**
  * Timers for many connections, none of which needs to be exact: a ring of slots, one tick of a single timer each. To
@@ -54,14 +58,17 @@ export class TimerWheel {
 
   /** Takes `entry` out; does nothing if it does not wait. */
   cancel(entry: WheelEntry): void {
-    if (entry.wheelSlot === -1) return;
+    if (entry.wheelSlot < 0) {
+      entry.wheelSlot = NOT_WAITING;
+      return;
+    }
     const { wheelNext, wheelPrevious } = entry;
     if (wheelPrevious === undefined) this.#slots[entry.wheelSlot] = wheelNext;
     else wheelPrevious.wheelNext = wheelNext;
     if (wheelNext !== undefined) wheelNext.wheelPrevious = wheelPrevious;
     entry.wheelNext = undefined;
     entry.wheelPrevious = undefined;
-    entry.wheelSlot = -1;
+    entry.wheelSlot = NOT_WAITING;
     this.#waiting--;
     if (this.#waiting === 0) {
       clearInterval(this.#interval);
@@ -78,10 +85,15 @@ export class TimerWheel {
       if (entry.wheelTurns === 0) due.push(entry);
       else entry.wheelTurns--;
     }
+    // All are taken out first: one that is told may have another wait in this very slot, for a whole turn.
     for (const entry of due) {
-      // An entry that was told first may have cancelled or moved this one.
-      if (entry.wheelSlot !== slot || entry.wheelTurns !== 0) continue;
       this.cancel(entry);
+      entry.wheelSlot = DUE;
+    }
+    for (const entry of due) {
+      // One that was told before may have cancelled or moved this one.
+      if (entry.wheelSlot !== DUE) continue;
+      entry.wheelSlot = NOT_WAITING;
       entry.onTimer();
     }
   }
