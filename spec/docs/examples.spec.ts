@@ -333,6 +333,26 @@ example('backpressure.ts', (run) => {
   });
 });
 
+example('compress.ts', (run) => {
+  const offer = { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' };
+
+  it('compresses what is long, for a client that offers it', async () => {
+    const client = await open(run(), '/readings', offer);
+    const frame = (await client.send('now').readFrame())!;
+    assert.ok(frame.rsv1);
+    assert.ok(frame.payload.length < 1500, `${frame.payload.length} bytes`);
+    await leave(client);
+  });
+
+  it('leaves alone what it is told to, and clients that do not offer it', async () => {
+    for (const headers of [offer, {}]) {
+      const client = await open(run(), '/image', headers);
+      assert.equal((await client.send('now').receive()).length, 64 * 1024);
+      await leave(client);
+    }
+  });
+});
+
 example('shutdown.ts', (run) => {
   it('closes its WebSockets with 1001, and ends by itself', async () => {
     const client = await open(run(), '/websocket');
