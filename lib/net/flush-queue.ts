@@ -14,6 +14,11 @@ export function flushSoon(target: Flushable): void {
   waiting.push(target);
 }
 
+/** Whether a flush is certain to come in this turn. */
+export function isFlushDue(): boolean {
+  return waiting.length > 0;
+}
+
 function flushAll(): void {
   const targets = waiting;
   waiting = [];

@@ -1,5 +1,5 @@
 import type { Protocol } from '../protocol/protocol.ts';
-import { type Flushable, flushSoon } from './flush-queue.ts';
+import { type Flushable, flushSoon, isFlushDue } from './flush-queue.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { Transport } from './transport.ts';
 
@@ -60,10 +60,13 @@ export class Outbox implements Flushable {
     this.#corked = true;
   }
 
-  /** @param soon - whether more is on its way: then it all leaves at the end of this turn */
-  uncork(soon: boolean): void {
+  /**
+   * Writes what was held back: at the end of this turn where more may be on its way, from handlers that are running or,
+   * where others wait for that as well, from their messages to this connection; and at once otherwise.
+   */
+  uncork(moreToCome: boolean): void {
     this.#corked = false;
-    if (!soon || this.#ending) this.flushOutput();
+    if (this.#ending || !(moreToCome || isFlushDue())) this.flushOutput();
     else if (this.#protocol.outputBytes > 0) this.schedule();
   }
 

@@ -212,10 +212,13 @@ describe('decodeMessage', () => {
     assert.equal(decodeMessage(true, hex('ff'), 0, 0), '');
   });
 
-  it('returns a copy of binary', () => {
-    const bytes = hex('01020304');
-    const message = decodeMessage(false, bytes, 1, 3);
-    bytes.fill(0);
-    assert.deepEqual(message, hex('0203'));
+  it('returns a copy of binary, short or long', () => {
+    for (const length of [0, 1, 2, 47, 48, 49, 1000]) {
+      const bytes = bytesOf(length + 2, 3);
+      const expected = Buffer.from(bytes.subarray(1, length + 1));
+      const message = decodeMessage(false, bytes, 1, length + 1);
+      bytes.fill(0);
+      assert.deepEqual(message, expected);
+    }
   });
 });

@@ -420,7 +420,8 @@ describe('vulnerabilities', () => {
       });
       const client = await WsClient.connect((http.address() as AddressInfo).port);
       client.write(httpRequest('GET', '/', { 'X-A': 'a', 'X-B': 'b', Connection: 'Upgrade', Upgrade: 'websocket' }));
-      assert.equal((await client.readHead()).status, 400);
+      // Some versions of Node refuse it themselves, with 431.
+      assert.ok([400, 431].includes((await client.readHead()).status));
     });
   });
 

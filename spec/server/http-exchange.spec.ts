@@ -198,10 +198,10 @@ describe('HttpExchange, streams', () => {
     assert.deepEqual([head.status, head.headers.get('transfer-encoding')], [202, 'chunked']);
     assert.equal(await client.readChunk(), 'one');
     gate.resolve();
-    assert.deepEqual(
-      [await client.readChunk(), await client.readChunk(), await client.readChunk()],
-      ['two', 'three', ''],
-    );
+    // Node 26 makes one chunk of what is written in one tick.
+    let rest = '';
+    for (let chunk = await client.readChunk(); chunk !== ''; chunk = await client.readChunk()) rest += chunk;
+    assert.equal(rest, 'twothree');
     assert.equal((await client.write(httpRequest('GET', '/')).readHead()).status, 202, 'the connection is kept');
   });
 

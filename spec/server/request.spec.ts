@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { UpgradeHead } from '../../lib/handshake/upgrade.ts';
-import { RequestHead } from '../../lib/server/request-head.ts';
 import { Request } from '../../lib/server/request.ts';
+import { RequestHead } from '../../lib/server/request-head.ts';
 
 function head(
   url: string | undefined,
