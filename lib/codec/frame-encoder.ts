@@ -2,12 +2,14 @@ import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.
 import { applyMask } from './mask.ts';
 import { randomMaskKey } from './mask-key.ts';
 import { FIN, OpCode } from './opcode.ts';
-import { MAX_RESERVE_BYTES, reserveBlock, type WriteBlock } from './write-block.ts';
+import { MAX_RESERVE_BYTES, reserveBlock, WriteBlock } from './write-block.ts';
 
 /** From this size on a payload goes out by reference, in a `writev`, rather than being copied. */
 export const REFERENCE_BYTES: number = 16 * 1024;
 /** Up to this size what lies in pieces is put together before it is taken: a short copy costs less than a `writev`. */
 const MERGE_BYTES = 16 * 1024;
+/** The first block that an encoder has to itself; the next are twice as large each, up to the size of a shared one. */
+const FIRST_OWN_BYTES = 1024;
 /** A longer text is not remembered: it would be kept alive for no more than a chance to send it again. */
 const MAX_REPEATED_CHARACTERS = 256 * 1024;
 /** A character of a JavaScript string takes at most this many bytes of UTF-8. */
@@ -39,6 +41,8 @@ export class FrameEncoder {
   /** The same of the bytes that were taken last, until they are released. */
   #takenBlock: WriteBlock | undefined;
   #takenOlder: WriteBlock[] | undefined;
+  /** The block that is written into instead of the shared one, between `hold` and `take`. */
+  #own: WriteBlock | undefined;
 
   constructor(masked: boolean) {
     this.#masked = masked;
@@ -108,12 +112,35 @@ export class FrameEncoder {
   }
 
   /**
+   * Gets ready for a long wait: moves what lies in shared blocks to memory of its own, and writes there until the next
+   * `take`. A few bytes that wait for a slow peer would keep a whole block alive, and the next few another.
+   */
+  hold(): void {
+    if (this.#own !== undefined || this.#bytes === 0) return;
+    this.#closeRegion();
+    const shared = new Set<unknown>([this.#block, ...(this.#older ?? [])].map((block) => block?.buffer.buffer));
+    const isShared = ({ buffer }: Uint8Array): boolean => shared.has(buffer);
+    const own = new WriteBlock(this.#chunks.reduce((sum, chunk) => sum + (isShared(chunk) ? chunk.byteLength : 0), 0));
+    this.#chunks = this.#chunks.map((chunk) => {
+      if (!isShared(chunk)) return chunk;
+      const start = own.offset;
+      own.buffer.set(chunk, start);
+      own.offset += chunk.byteLength;
+      return own.buffer.subarray(start, own.offset);
+    });
+    this.#releaseBlocks();
+    this.#own = own;
+    this.#start = 0;
+    this.#end = 0;
+  }
+
+  /**
    * Hands over all bytes that were added since the last call, in order. They are the caller's until it says
    * `released`, which it may do late or never.
    */
   take(): Uint8Array[] {
     this.#closeRegion();
-    if (this.#chunks.length > 1 && this.#bytes <= MERGE_BYTES) this.#merge();
+    if (this.#chunks.length > 1 && this.#bytes <= MERGE_BYTES && this.#own === undefined) this.#merge();
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
@@ -121,6 +148,7 @@ export class FrameEncoder {
     this.#takenOlder = this.#older;
     this.#block = undefined;
     this.#older = undefined;
+    this.#own = undefined;
     return chunks;
   }
 
@@ -148,7 +176,7 @@ export class FrameEncoder {
 
   /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */
   #reserve(size: number): WriteBlock {
-    const block = reserveBlock(size);
+    const block = this.#own === undefined ? reserveBlock(size) : this.#reserveOwn(this.#own, size);
     if (block !== this.#block || block.offset !== this.#end) {
       this.#closeRegion();
       if (this.#block !== undefined) {
@@ -161,6 +189,15 @@ export class FrameEncoder {
       this.#end = block.offset;
     }
     return block;
+  }
+
+  /** The block of its own that has room for `size` more bytes. */
+  #reserveOwn(own: WriteBlock, size: number): WriteBlock {
+    const { length } = own.buffer;
+    if (own.offset + size <= length) return own;
+    const next = new WriteBlock(Math.max(size, Math.min(Math.max(2 * length, FIRST_OWN_BYTES), MAX_RESERVE_BYTES)));
+    this.#own = next;
+    return next;
   }
 
   #commit(end: number): void {
@@ -182,10 +219,16 @@ export class FrameEncoder {
     block.offset = end;
     this.#chunks = [block.buffer.subarray(start, end)];
     // After the new region was begun: the block may be the same, and must not start over.
+    this.#releaseBlocks();
+    this.#block = block;
+  }
+
+  /** Gives back the blocks of what has not been taken. */
+  #releaseBlocks(): void {
     this.#block?.release();
     if (this.#older !== undefined) for (const older of this.#older) older.release();
+    this.#block = undefined;
     this.#older = undefined;
-    this.#block = block;
   }
 
   #closeRegion(): void {

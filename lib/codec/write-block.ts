@@ -5,11 +5,16 @@
 const BLOCK_BYTES = 64 * 1024;
 
 export class WriteBlock {
-  readonly buffer: Buffer = Buffer.alloc(BLOCK_BYTES);
+  readonly buffer: Buffer;
   /** First byte that belongs to nobody. */
   offset = 0;
   /** Regions that were begun and not released. */
   #open = 0;
+
+  /** @param size - less for a block that serves one connection alone */
+  constructor(size: number = BLOCK_BYTES) {
+    this.buffer = Buffer.alloc(size);
+  }
 
   begin(): void {
     this.#open++;

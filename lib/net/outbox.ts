@@ -86,11 +86,14 @@ export class Outbox implements Flushable {
   /** Writes what the transport will take, and tells the senders that wait. */
   flushOutput(): void {
     this.#scheduled = false;
-    if (!this.#transport.blocked) this.#write();
+    if (this.#transport.blocked) this.#protocol.holdOutput();
+    else this.#write();
   }
 
   #write(): void {
     if (this.#closed) return;
+    // Behind bytes that have not left, these will wait too.
+    if (this.#transport.pendingBytes > 0) this.#protocol.holdOutput();
     const chunks = this.#protocol.takeOutput();
     if (chunks.length > 0) {
       if (this.#transport.write(chunks)) this.#protocol.outputReleased();

@@ -183,6 +183,11 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     return this.#output.take();
   }
 
+  /** Says that the output has to wait for the peer: it is put where it keeps no other memory alive. */
+  holdOutput(): void {
+    this.#output.hold();
+  }
+
   /** Says that the bytes of the last `takeOutput` have left: their memory is used again. */
   outputReleased(): void {
     this.#output.released();

@@ -48,6 +48,8 @@ export interface ServerOptions {
   readonly maxRequestBodyBytes?: number;
   /** Largest head of a request; a larger one gets 431. Default 16 KiB. */
   readonly maxHeaderBytes?: number;
+  /** WebSockets that may be open at once; a further one is refused with 503. Default: no limit but the system's. */
+  readonly maxConnections?: number;
   /** How long a request head, and the upgrade middleware, may take. Default 10 s. */
   readonly handshakeTimeoutMs?: number;
   /** How long a peer may take to answer a Close frame before it is cut off. Default 5 s. */
@@ -68,6 +70,7 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly perMessageDeflate: DeflateOptions | undefined;
   readonly maxRequestBodyBytes: number;
   readonly maxHeaderBytes: number;
+  readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
 }
 
@@ -90,6 +93,7 @@ const DEFAULTS: ResolvedOptions = {
   backpressurePolicy: 'close',
   maxRequestBodyBytes: MIB,
   maxHeaderBytes: 16 * KIB,
+  maxConnections: Number.POSITIVE_INFINITY,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
   heartbeatIntervalMs: 30_000,

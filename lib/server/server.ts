@@ -322,6 +322,12 @@ export class Server {
       }
       if (match === undefined) throw new HandshakeError(404, 'no route has this path');
       if (this.#closing) throw new HandshakeError(503, 'the server is shutting down');
+      if (this.#sessions.size >= this.#options.maxConnections) {
+        throw new HandshakeError(
+          503,
+          'the server has all the WebSockets it takes; its option maxConnections allows more',
+        );
+      }
       this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
     };
     try {

@@ -128,7 +128,12 @@ describe('docs/reference/options.md', () => {
   it('states a unit for each number', () => {
     for (const [name, value] of defaults) {
       if (typeof value !== 'number' || name === 'port') continue;
-      const unit = name.endsWith('Bytes') ? 'Bytes' : name.endsWith('Ms') ? 'Milliseconds' : 'A number of messages';
+      const units = { maxQueuedMessages: 'A number of messages', maxConnections: 'A number of WebSockets' };
+      const unit = name.endsWith('Bytes')
+        ? 'Bytes'
+        : name.endsWith('Ms')
+          ? 'Milliseconds'
+          : units[name as keyof typeof units];
       assert.ok(sections.get(name)!.trim().startsWith(unit), `${name} begins with its unit`);
     }
   });

@@ -157,6 +157,25 @@ describe('Server, run', () => {
   });
 });
 
+describe('Server, maxConnections', () => {
+  it('refuses a further WebSocket with 503, serves plain requests, and takes one again when another has left', async () => {
+    const { server } = makeServer({ maxConnections: 2 });
+    server.route('/', (ctx) => ctx.sendResponseBody('here'));
+    const port = await run(server);
+    const [first, second] = [await WsClient.open(port), await WsClient.open(port)];
+    const third = await WsClient.connect(port);
+    assert.equal((await third.write(upgradeRequest()).readHead()).status, 503);
+    const plain = await WsClient.connect(port);
+    assert.equal((await plain.write(httpRequest('GET', '/')).readHead()).status, 200);
+
+    first.close(1000);
+    await first.receiveClose();
+    await first.ended;
+    const fourth = await WsClient.open(port);
+    for (const client of [second, fourth]) assert.equal(await client.send('').receive(), 'here');
+  });
+});
+
 describe('Server, close', () => {
   it('resolves when it never ran, and when it is called twice', async () => {
     const { server } = makeServer();
