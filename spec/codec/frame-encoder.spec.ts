@@ -428,3 +428,86 @@ describe('FrameEncoder and the memory it writes to', () => {
     );
   });
 });
+
+describe('FrameEncoder.hold', () => {
+  it('changes nothing in what is sent, and in what order', () => {
+    for (const masked of [false, true]) {
+      const plain = new FrameEncoder(masked);
+      const held = new FrameEncoder(masked);
+      for (let round = 0; round < 40; round++) {
+        for (const encoder of [plain, held]) {
+          for (const length of [0, 3, 130, 900, ...(round % 9 === 0 ? LENGTHS : [])]) {
+            encoder.addFrame(0x82, bytesOf(length, round));
+            encoder.addTextFrame(0x81, `${round} é`);
+          }
+          const maskKey = masked ? hex('01020304') : undefined;
+          encoder.addEncoded(
+            referenceEncode({ fin: true, rsv1: false, opcode: 9, payload: bytesOf(20, round), maskKey }),
+          );
+        }
+        held.hold();
+        assert.equal(held.bufferedBytes, plain.bufferedBytes);
+        if (round % 8 !== 7) continue;
+        const [expected, actual] = [plain.take(), held.take()];
+        assertSame(parse(actual, masked), parse(expected, masked));
+        plain.released();
+        held.released();
+      }
+    }
+  });
+
+  it('takes what waits out of the memory that all write into, and gives that back', () => {
+    const encoder = new FrameEncoder(false);
+    const other = new FrameEncoder(false);
+    const blocks = new Set<ArrayBufferLike>();
+    for (let round = 0; round < 200; round++) {
+      encoder.addFrame(0x82, bytesOf(10, round));
+      encoder.hold();
+      other.addFrame(0x82, bytesOf(15_000, round));
+      for (const { buffer } of other.take()) blocks.add(buffer);
+      other.released();
+    }
+    assert.ok(blocks.size <= 3, `${blocks.size} blocks for 3 MB, one after the other`);
+    const chunks = encoder.take();
+    assert.ok(chunks.every(({ buffer }) => !blocks.has(buffer)));
+    assert.equal(parse(chunks, false).length, 200);
+  });
+
+  it('takes little more memory than there are bytes', () => {
+    const encoder = new FrameEncoder(false);
+    encoder.addFrame(0x82, Buffer.alloc(1));
+    encoder.hold();
+    for (let i = 0; i < 20_000; i++) encoder.addFrame(0x82, Buffer.alloc(i % 50));
+    const { bufferedBytes } = encoder;
+    const chunks = encoder.take();
+    const taken = [...new Set(chunks.map(({ buffer }) => buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.ok(taken <= bufferedBytes + 64 * 1024, `${taken} bytes for ${bufferedBytes}`);
+    assert.ok(chunks.length <= 20, `${chunks.length} chunks`);
+  });
+
+  it('leaves alone what is kept by reference, and what is empty', () => {
+    const encoder = new FrameEncoder(false);
+    encoder.hold();
+    const large = Buffer.alloc(REFERENCE_BYTES);
+    const encoded = hex('8900');
+    encoder.addFrame(0x82, large);
+    encoder.addEncoded(encoded);
+    encoder.hold();
+    encoder.hold();
+    const [header, payload, ping] = encoder.take();
+    assert.equal(header!.buffer.byteLength, header!.length, 'exactly as much as it takes');
+    assert.equal(payload, large);
+    assert.equal(ping, encoded);
+  });
+
+  it('ends with the next take', () => {
+    const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
+    encoder.addFrame(0x82, Buffer.alloc(1));
+    encoder.hold();
+    encoder.take();
+    encoder.retained();
+    encoder.addFrame(0x82, Buffer.alloc(1));
+    other.addFrame(0x82, Buffer.alloc(1));
+    assert.equal(encoder.take()[0]!.buffer, other.take()[0]!.buffer, 'they share a block again');
+  });
+});

@@ -2,7 +2,7 @@ import '../support/seed.ts';
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
-import { Duplex } from 'node:stream';
+import { Duplex, type DuplexOptions } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { LimitError } from '../../lib/errors.ts';
@@ -56,13 +56,16 @@ function header64(role: Role, length: string): Buffer {
 
 /** A peer that reads nothing: what is written to it waits for ever. It says what it likes. */
 class StalledPeer extends Duplex {
-  override _read(): void {}
-  override _write(): void {}
-  override _writev(): void {}
+  constructor(options: DuplexOptions = {}) {
+    super({ write: () => {}, read: () => {}, ...options });
+  }
 }
 
-function openStalled(limits: object = {}): { connection: Connection; peer: StalledPeer; owner: TestOwner } {
-  const peer = new StalledPeer();
+function openStalled(
+  limits: object = {},
+  highWaterMark?: number,
+): { connection: Connection; peer: StalledPeer; owner: TestOwner } {
+  const peer = new StalledPeer(highWaterMark === undefined ? {} : { highWaterMark });
   const owner = new TestOwner();
   const connection = new Connection(peer, 'server', { ...CONNECTION_LIMITS, ...limits });
   connection.start(owner);
@@ -588,6 +591,28 @@ describe('vulnerabilities', () => {
         if (policy === 'close') assert.ok(refused instanceof LimitError || connection.state === 'closed');
       });
     }
+
+    it('keeps for a peer that does not read what it is sent, and nothing of what others are sent meanwhile', async () => {
+      for (const highWaterMark of [16, 16 * KIB]) {
+        const peers = Array.from({ length: 4 }, () => openStalled({}, highWaterMark));
+        const sink = new StalledPeer({ write: (_chunk, _encoding, done) => done() });
+        const busy = new Connection(sink, 'server', CONNECTION_LIMITS);
+        busy.start(new TestOwner());
+        onCleanUp(() => busy.destroy());
+        const before = retainedBytes();
+        for (let i = 0; i < 300; i++) {
+          for (const [n, { connection }] of peers.entries()) void connection.send(`small ${i} ${n}`);
+          // Enough of others to fill a block of the memory that all write into.
+          for (let n = 0; n < 70; n++) void busy.send(Buffer.alloc(1000));
+          await settle(1);
+        }
+        const grown = retainedBytes() - before;
+        const sent = peers.reduce((sum, { connection }) => sum + connection.bufferedBytes, 0);
+        assert.ok(sent < 20_000);
+        assert.ok(grown < 2 * MIB, `${grown} bytes are retained for ${sent} bytes that wait`);
+        await cleanUp();
+      }
+    });
 
     it('stops reading a peer whose messages nobody takes', async () => {
       const { connection, client } = await open(memoryPair, { maxQueuedMessages: 8, maxQueuedBytes: 64 * KIB });

@@ -334,6 +334,17 @@ describe('Protocol, sending', () => {
     assert.deepEqual(lengths, [3, 4, 6, 4]);
   });
 
+  it('keeps bytes that have to wait out of the memory that others write into', () => {
+    const [recorder, other] = [new ProtocolRecorder('server'), new ProtocolRecorder('server')];
+    recorder.protocol.sendMessage('waits');
+    recorder.protocol.holdOutput();
+    recorder.protocol.sendMessage('too');
+    other.protocol.sendMessage('leaves');
+    const [chunks, [leaves]] = [recorder.protocol.takeOutput(), other.protocol.takeOutput()];
+    assert.equal(Buffer.concat(chunks).toString('latin1'), '\x81\x05waits\x81\x03too');
+    assert.ok(chunks.every(({ buffer }) => buffer !== leaves!.buffer));
+  });
+
   it('keeps bytes that are retained', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.protocol.sendMessage('retained');
