@@ -10,6 +10,8 @@ export const REFERENCE_BYTES: number = 16 * 1024;
 const MERGE_BYTES = 16 * 1024;
 /** The first block that an encoder has to itself; the next are twice as large each, up to the size of a shared one. */
 const FIRST_OWN_BYTES = 1024;
+/** Frames up to this size are not kept by reference where they have to wait. */
+const TINY_BYTES = 128;
 /** A longer text is not remembered: it would be kept alive for no more than a chance to send it again. */
 const MAX_REPEATED_CHARACTERS = 256 * 1024;
 /** A character of a JavaScript string takes at most this many bytes of UTF-8. */
@@ -106,6 +108,13 @@ export class FrameEncoder {
 
   /** Adds the bytes of whole frames as they are; kept by reference, must not change until they have left. */
   addEncoded(frames: Uint8Array): void {
+    if (this.#own !== undefined && frames.byteLength <= TINY_BYTES) {
+      // Where many wait, a reference to each would take more than the bytes.
+      const { buffer } = this.#reserve(frames.byteLength);
+      buffer.set(frames, this.#end);
+      this.#commit(this.#end + frames.byteLength);
+      return;
+    }
     this.#closeRegion();
     this.#chunks.push(frames);
     this.#bytes += frames.byteLength;

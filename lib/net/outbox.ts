@@ -6,7 +6,9 @@ import type { Transport } from './transport.ts';
 /** What a send returns that need not wait: no promise is made for it. */
 export const RESOLVED: Promise<void> = Promise.resolve();
 
-interface Waiter {
+/** What all senders wait for that are above the high-water mark: one promise, however many they are. */
+interface Drain {
+  readonly promise: Promise<void>;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -25,8 +27,10 @@ export class Outbox implements Flushable {
   /** Whether the transport is to end behind the last byte. */
   #ending = false;
   #closed = false;
-  /** Senders that wait for the peer to catch up. */
-  #waiters: Waiter[] | undefined;
+  /** Made when a sender has to wait for the peer to catch up. */
+  #drain: Drain | undefined;
+  /** Whether the transport was asked to say when it has drained. */
+  #asked = false;
 
   constructor(protocol: Protocol, transport: Transport, limits: ConnectionLimits) {
     this.#protocol = protocol;
@@ -106,35 +110,47 @@ export class Outbox implements Flushable {
   /** Says that nothing can leave any more, and has the senders that wait rejected with `error`. */
   close(error: unknown): void {
     this.#closed = true;
-    const waiters = this.#waiters;
-    this.#waiters = undefined;
-    if (waiters !== undefined) for (const waiter of waiters) waiter.reject(error);
+    this.#drain?.reject(error);
+    this.#drain = undefined;
   }
 
   #drained(): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      this.#waiters ??= [];
-      this.#waiters.push({ resolve, reject });
-    });
-    promise.catch(ignoreRejection);
+    if (this.#drain !== undefined) return this.#drain.promise;
+    const drain = makeDrain();
+    this.#drain = drain;
     if (!this.#corked) this.flushOutput();
-    return promise;
+    return drain.promise;
   }
 
   #wake(): void {
-    if (this.#waiters === undefined) return;
+    if (this.#drain === undefined) return;
     if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
       // What is being compressed comes here by itself when it is written.
       if (this.#protocol.compressing !== undefined) return;
       // A socket with a higher mark than ours does not say when it has drained, so it is asked to. What was sent
       // meanwhile is written then: waiting for it here, tick by tick, would keep its own flush from ever coming.
-      if (!this.#transport.blocked) this.#transport.afterWrites(() => this.flushOutput());
+      if (this.#asked || this.#transport.blocked) return;
+      this.#asked = true;
+      this.#transport.afterWrites(() => {
+        this.#asked = false;
+        this.flushOutput();
+      });
       return;
     }
-    const waiters = this.#waiters;
-    this.#waiters = undefined;
-    for (const waiter of waiters) waiter.resolve();
+    this.#drain.resolve();
+    this.#drain = undefined;
   }
+}
+
+function makeDrain(): Drain {
+  let resolve!: () => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  promise.catch(ignoreRejection);
+  return { promise, resolve, reject };
 }
 
 /** A rejected promise that does not end the process when nobody looks at it. */

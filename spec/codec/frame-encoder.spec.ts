@@ -500,6 +500,19 @@ describe('FrameEncoder.hold', () => {
     assert.equal(ping, encoded);
   });
 
+  it('keeps no tiny frame by reference that is added then, and a longer one it does', () => {
+    const encoder = new FrameEncoder(false);
+    encoder.addFrame(0x82, Buffer.alloc(1));
+    encoder.hold();
+    for (let i = 0; i < 1000; i++) encoder.addTextFrame(0x81, 'again');
+    for (let i = 0; i < 3; i++) encoder.addTextFrame(0x81, 'x'.repeat(200));
+    const chunks = encoder.take();
+    const frames = parse(chunks, false);
+    assert.deepEqual([frames.length, frames.at(-1)!.payload.length], [1004, 200]);
+    assert.ok(chunks.length < 12, `${chunks.length} chunks`);
+    assert.equal(chunks.at(-1), chunks.at(-2));
+  });
+
   it('ends with the next take', () => {
     const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
     encoder.addFrame(0x82, Buffer.alloc(1));

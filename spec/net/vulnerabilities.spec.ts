@@ -614,6 +614,19 @@ describe('vulnerabilities', () => {
       }
     });
 
+    it('keeps little more than the bytes of many small messages that a peer does not read and nobody awaits', async () => {
+      const { connection } = openStalled({ highWaterMarkBytes: 1000 });
+      const before = retainedBytes();
+      for (let i = 0; i < 60_000; i++) {
+        void connection.send(`${i % 10}`);
+        if (i % 20 === 0) await settle(1);
+      }
+      const waiting = connection.bufferedBytes;
+      assert.equal(waiting, 3 * 60_000);
+      const grown = retainedBytes() - before;
+      assert.ok(grown < 2 * waiting + 512 * KIB, `${grown} bytes are retained for ${waiting}`);
+    });
+
     it('stops reading a peer whose messages nobody takes', async () => {
       const { connection, client } = await open(memoryPair, { maxQueuedMessages: 8, maxQueuedBytes: 64 * KIB });
       const message = clientFrame(0x82, Buffer.alloc(1000));
