@@ -40,7 +40,12 @@ interface WsSocket extends NodeJS.EventEmitter {
 
 // It ships no types.
 const ws = (await import('ws' as string)) as {
-  Receiver: new (options: { isServer: boolean; maxPayload: number; maxFragments: number }) => Receiver;
+  Receiver: new (options: {
+    isServer: boolean;
+    maxPayload: number;
+    maxFragments: number;
+    maxBufferedChunks: number;
+  }) => Receiver;
   WebSocketServer: new (options: {
     noServer: true;
   }) => {
@@ -48,8 +53,9 @@ const ws = (await import('ws' as string)) as {
   };
 };
 
-/** The default of ws's WebSocketServer. */
+/** The defaults of ws's WebSocketServer. */
 const WS_MAX_FRAGMENTS = 16_384;
+const WS_MAX_CHUNKS = 262_144;
 const DOCS = 'docs/reference/differences-from-ws.md';
 
 // --- the two receivers ------------------------------------------------------------------------------------------------
@@ -99,7 +105,12 @@ class Theirs implements Subject {
   #outcome = 'open';
 
   constructor(maxBytes: number) {
-    this.#receiver = new ws.Receiver({ isServer: true, maxPayload: maxBytes, maxFragments: WS_MAX_FRAGMENTS });
+    this.#receiver = new ws.Receiver({
+      isServer: true,
+      maxPayload: maxBytes,
+      maxFragments: WS_MAX_FRAGMENTS,
+      maxBufferedChunks: WS_MAX_CHUNKS,
+    });
     const tell = (type: Told['type'], bytes: Buffer): void => {
       this.told.push({ type, bytes: Buffer.from(bytes) });
     };
@@ -239,6 +250,9 @@ function longHeader(bits: number, length: bigint, form: 126 | 127 = 127): Buffer
   else header.writeBigUInt64BE(length, 2);
   return Buffer.concat([header, MASK_KEY]);
 }
+
+/** The one difference that depends on how the bytes are cut. */
+const CHUNKS_ROW = 'a frame in more than 262144 chunks';
 
 const ROWS: readonly Row[] = [
   {
@@ -556,6 +570,23 @@ describe(`the receiver of ws (FC_SEED=${seed})`, () => {
   }
 });
 
+describe('the chunks of a frame', () => {
+  it(`make a difference: ${CHUNKS_ROW}`, () => {
+    const frame = masked(0x82, Buffer.alloc(WS_MAX_CHUNKS + 1));
+    const headerBytes = frame.length - WS_MAX_CHUNKS - 1;
+    const [ours, theirs] = [new Ours(1 << 20), new Theirs(1 << 20)];
+    for (const subject of [ours, theirs]) {
+      subject.receive(frame.subarray(0, headerBytes));
+      for (let at = headerBytes; at < frame.length - 1; at++) subject.receive(frame.subarray(at, at + 1));
+      assert.equal(subject.outcome, 'open');
+      subject.receive(frame.subarray(-1));
+    }
+    assert.equal(theirs.outcome, 'failed 1008');
+    assert.equal(ours.outcome, 'open');
+    assertSame(ours.told, [{ type: 'binary', bytes: Buffer.alloc(WS_MAX_CHUNKS + 1) }]);
+  });
+});
+
 // --- what is sent -----------------------------------------------------------------------------------------------------
 
 type Sent = readonly [opcode: number, payload: string];
@@ -656,9 +687,6 @@ describe('a WebSocket of ws', () => {
 describe(DOCS, () => {
   it('has a row for each difference, and no other', () => {
     const rows = readPage(DOCS).lines.flatMap((line) => /^\| \*\*(.+?)\*\* \|/.exec(line)?.[1] ?? []);
-    assert.deepEqual(
-      rows,
-      [...ROWS, ...ANSWER_ROWS].map(({ name }) => name),
-    );
+    assert.deepEqual(rows, [...ROWS.map(({ name }) => name), CHUNKS_ROW, ...ANSWER_ROWS.map(({ name }) => name)]);
   });
 });
