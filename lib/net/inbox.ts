@@ -1,5 +1,6 @@
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveQueue } from '../channel/receive-queue.ts';
+import { copyAlone } from '../codec/copy-alone.ts';
 import type { InboxLimits } from './limits.ts';
 
 type Message = string | Buffer;
@@ -33,7 +34,9 @@ export class Inbox {
 
   push(message: Message): void {
     this.#waitingBytes += message.length;
-    this.#queue.push(message);
+    // A small message lies in a pool, or in a buffer with others: whoever waits for it takes it as it is.
+    const waits = typeof message !== 'string' && message.buffer.byteLength > 2 * message.length && !this.hasReceivers;
+    this.#queue.push(waits ? copyAlone(message) : message);
   }
 
   /** Takes the first message that is not promised to a receive. */

@@ -1,3 +1,4 @@
+import { copyAlone } from '../codec/copy-alone.ts';
 import type { Protocol } from '../protocol/protocol.ts';
 import type { Transport } from './transport.ts';
 
@@ -43,7 +44,7 @@ export class Intake {
       return;
     }
     const read = this.#host.receiveBytes(bytes, start, end);
-    if (read < end && !this.#ended) this.#unread = Buffer.from(bytes.subarray(read, end));
+    if (read < end && !this.#ended) this.#unread = copyAlone(bytes.subarray(read, end));
     if (this.#paused) this.#transport.pause();
   }
 
@@ -76,6 +77,7 @@ export class Intake {
     if (unread === undefined) return;
     this.#unread = undefined;
     const read = this.#host.receiveBytes(unread, 0, unread.length);
+    // A view: to copy what is left behind every message would take quadratic time.
     if (read < unread.length && !this.#ended) this.#unread = unread.subarray(read);
   }
 

@@ -1,3 +1,4 @@
+import { copyAlone } from '../codec/copy-alone.ts';
 import type { ConnectionClosedError } from '../errors.ts';
 import type { LivenessLimits } from './limits.ts';
 import { Pings } from './pings.ts';
@@ -132,7 +133,7 @@ export class Liveness implements WheelEntry {
     const bytes = payload ?? this.#pings.makePayload();
     // Before it is copied: a number, or elements wider than a byte, would be made into something else.
     this.#host.sendPing(bytes);
-    return Buffer.from(bytes);
+    return copyAlone(bytes);
   }
 }
 

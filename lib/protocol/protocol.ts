@@ -1,5 +1,6 @@
 import { CloseCode } from '../codec/close-code.ts';
 import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../codec/close-payload.ts';
+import { copyAlone } from '../codec/copy-alone.ts';
 import { FrameEncoder } from '../codec/frame-encoder.ts';
 import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
 import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
@@ -290,7 +291,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
       this.#addFrame(FIN | OpCode.Pong, payload);
     } else {
       // A copy: the payload itself goes to the owner, who may write to it.
-      this.#latestPing = Buffer.from(payload);
+      this.#latestPing = copyAlone(payload);
     }
   }
 

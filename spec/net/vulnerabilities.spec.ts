@@ -215,6 +215,30 @@ describe('vulnerabilities', () => {
     });
   });
 
+  describe('5. what is kept in a pool that others share', () => {
+    /** Uses up the pool that small buffers are cut from: what was cut from it before keeps it alive. */
+    const churn = (): void => {
+      for (let used = 0; used <= Buffer.poolSize; used += 1000) Buffer.from(Buffer.alloc(1000));
+    };
+
+    it('is neither a message that waits, nor bytes that were not read, nor a Ping', async () => {
+      const limits = { maxQueuedMessages: 30 };
+      const peers = Array.from({ length: 20 }, () => openStalled(limits));
+      const before = retainedBytes();
+      for (let i = 0; i < 30; i++) {
+        for (const { peer, connection } of peers) {
+          peer.push(Buffer.concat([clientFrame(0x82, Buffer.alloc(60)), clientFrame(0x89, '12345678')]));
+          connection.ping(Buffer.from('mine')).catch(() => {});
+          churn();
+        }
+        await settle(1);
+      }
+      const grown = retainedBytes() - before;
+      const waiting = peers.reduce((sum, one) => sum + one.connection.receivedBytes + one.connection.bufferedBytes, 0);
+      assert.ok(grown < 3 * MIB, `${grown} bytes are retained for ${waiting}`);
+    });
+  });
+
   describe('6. a flood of Pings (ws 8.23.0)', () => {
     it('answers the first ones and the latest while nothing can leave, whatever their number', () => {
       const recorder = new ProtocolRecorder('server');
