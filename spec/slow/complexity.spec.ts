@@ -86,7 +86,9 @@ function assertLinear(task: Task, size: number): void {
   const copies = copyExponent(task, size);
   assert.ok(copies < 1.2, `copies grow with the power ${copies.toFixed(2)}`);
   // What takes less than a millisecond for a sixteenth of the size is no danger, and hard to measure.
-  const time = timeExponent(task, size, 1000);
+  let time = Number.POSITIVE_INFINITY;
+  // What is quadratic is so each time; a machine that was busy with other things is not.
+  for (let i = 0; i < 5 && time >= MAX_EXPONENT; i++) time = Math.min(time, timeExponent(task, size, 1000));
   assert.ok(time < MAX_EXPONENT, `time grows with the power ${time.toFixed(2)}`);
 }
 
