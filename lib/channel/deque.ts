@@ -38,6 +38,15 @@ export class Deque<T> {
     return item;
   }
 
+  /** Puts what `change` makes of each item in its place. */
+  replaceAll(change: (item: T) => T): void {
+    const slots = this.#slots;
+    for (let i = 0; i < this.#length; i++) {
+      const at = (this.#head + i) & (slots.length - 1);
+      slots[at] = change(slots[at] as T);
+    }
+  }
+
   /** Removes every item, and gives the memory back. */
   clear(): void {
     this.#slots = new Array<T | undefined>(SMALLEST).fill(undefined);

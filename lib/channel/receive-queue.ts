@@ -65,6 +65,11 @@ export class ReceiveQueue<T> extends ReceiveSource<T> {
     this.settle();
   }
 
+  /** Puts what `change` makes of each value that waits in its place. */
+  replaceAll(change: (item: T) => T): void {
+    this.#items.replaceAll(change);
+  }
+
   /** Takes the first value that no receive has reserved, or returns `undefined` if there is none. Calls `onTake`. */
   tryTake(): T | undefined {
     if (this.waiting >= this.#items.length) return undefined;

@@ -1,16 +1,19 @@
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveQueue } from '../channel/receive-queue.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
+import { type Flushable, flushSoon } from './flush-queue.ts';
 import type { InboxLimits } from './limits.ts';
 
 type Message = string | Buffer;
 
 /** The messages of one connection that no handler has taken yet. */
-export class Inbox {
+export class Inbox implements Flushable {
   readonly #limits: InboxLimits;
   readonly #queue: ReceiveQueue<Message>;
   /** Length of the messages that wait: bytes, or characters of text. */
   #waitingBytes = 0;
+  /** Whether `flushOutput` is to come. */
+  #settling = false;
 
   /** @param onTake - is called after each message that was taken */
   constructor(limits: InboxLimits, onTake: () => void) {
@@ -34,9 +37,19 @@ export class Inbox {
 
   push(message: Message): void {
     this.#waitingBytes += message.length;
-    // A small message lies in a pool, or in a buffer with others: whoever waits for it takes it as it is.
-    const waits = typeof message !== 'string' && message.buffer.byteLength > 2 * message.length && !this.hasReceivers;
-    this.#queue.push(waits ? copyAlone(message) : message);
+    this.#queue.push(message);
+    if (this.#settling || typeof message === 'string') return;
+    this.#settling = true;
+    flushSoon(this);
+  }
+
+  /**
+   * Moves the messages that were not taken in the turn they came in to memory of their own: what waits for long must
+   * keep no pool alive that others are in, and what is taken at once need not be copied for that.
+   */
+  flushOutput(): void {
+    this.#settling = false;
+    this.#queue.replaceAll(ownMemory);
   }
 
   /** Takes the first message that is not promised to a receive. */
@@ -58,4 +71,8 @@ export class Inbox {
   fail(error: unknown): void {
     this.#queue.fail(error);
   }
+}
+
+function ownMemory(message: Message): Message {
+  return typeof message === 'string' || message.buffer.byteLength <= 2 * message.length ? message : copyAlone(message);
 }

@@ -54,6 +54,19 @@ describe('Deque', () => {
     }
   });
 
+  it('replaces all items in their places, also around the end of its array', () => {
+    const deque = new Deque<number>();
+    deque.replaceAll(() => assert.fail('there is none'));
+    for (let i = 0; i < 6; i++) deque.push(i);
+    for (let i = 0; i < 5; i++) deque.takeAt(0);
+    for (let i = 6; i < 12; i++) deque.push(i);
+    deque.replaceAll((item) => item * 10);
+    assert.deepEqual(
+      Array.from({ length: deque.length }, () => deque.takeAt(0)),
+      [50, 60, 70, 80, 90, 100, 110],
+    );
+  });
+
   it('drops everything when cleared', () => {
     const deque = new Deque<number>();
     deque.push(1);

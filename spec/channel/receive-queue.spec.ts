@@ -46,6 +46,17 @@ describe('ReceiveQueue', () => {
   });
 });
 
+describe('ReceiveQueue.replaceAll', () => {
+  it('changes the values that wait, and none that is to come', async () => {
+    const queue = new ReceiveQueue<string>();
+    queue.push('a');
+    queue.push('b');
+    queue.replaceAll((value) => value.toUpperCase());
+    queue.push('c');
+    assert.deepEqual([await queue.receive(), await queue.receive(), await queue.receive()], ['A', 'B', 'c']);
+  });
+});
+
 describe('ReceiveQueue.fail', () => {
   it('rejects what waits, and every receive from then on, with the same error', async () => {
     const queue = new ReceiveQueue<number>();
