@@ -10,7 +10,8 @@ import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
-import { ignoreRejection, Outbox, RESOLVED, rejected } from './outbox.ts';
+import { Outbox } from './outbox.ts';
+import { RESOLVED, rejected, unwatched } from './promises.ts';
 import { Transport } from './transport.ts';
 
 /** Who looks after a connection. */
@@ -159,9 +160,7 @@ export class Connection {
    * Rejects with RangeError for a longer payload, with TimeoutError, and with ConnectionClosedError.
    */
   ping(payload?: Uint8Array, timeoutMs: number = 0): Promise<number> {
-    const answer = this.#liveness.ping(payload, timeoutMs);
-    answer.catch(ignoreRejection);
-    return answer;
+    return unwatched(this.#liveness.ping(payload, timeoutMs));
   }
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */

@@ -1,10 +1,8 @@
 import type { Protocol } from '../protocol/protocol.ts';
 import { type Flushable, flushSoon, isFlushDue } from './flush-queue.ts';
 import type { ConnectionLimits } from './limits.ts';
+import { RESOLVED, unwatched } from './promises.ts';
 import type { Transport } from './transport.ts';
-
-/** What a send returns that need not wait: no promise is made for it. */
-export const RESOLVED: Promise<void> = Promise.resolve();
 
 /** What all senders wait for that are above the high-water mark: one promise, however many they are. */
 interface Drain {
@@ -149,15 +147,5 @@ function makeDrain(): Drain {
     resolve = onResolve;
     reject = onReject;
   });
-  promise.catch(ignoreRejection);
-  return { promise, resolve, reject };
+  return { promise: unwatched(promise), resolve, reject };
 }
-
-/** A rejected promise that does not end the process when nobody looks at it. */
-export function rejected(error: unknown): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(ignoreRejection);
-  return promise;
-}
-
-export function ignoreRejection(): void {}

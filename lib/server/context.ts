@@ -1,4 +1,5 @@
-import { type Exchange, unwatched } from './exchange.ts';
+import { unwatched } from '../net/promises.ts';
+import type { Exchange } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { Response } from './response.ts';

@@ -18,14 +18,3 @@ export interface Exchange {
   flush(response: Response | undefined): Promise<void>;
   close(response: Response | undefined, code: number | undefined, reason: string | undefined): Promise<void>;
 }
-
-/** Returns the promise of a send as it is, and sees to it that the process lives when nobody awaits it and it rejects. */
-export function unwatched<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
-/** A rejected promise that does not end the process when nobody awaits it. */
-export function rejected(error: unknown): Promise<never> {
-  return unwatched(Promise.reject(error));
-}

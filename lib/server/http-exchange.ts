@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
-import { type Exchange, rejected } from './exchange.ts';
+import { rejected, unwatched } from '../net/promises.ts';
+import type { Exchange } from './exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { checkBody, Response } from './response.ts';
@@ -178,8 +179,7 @@ export class HttpExchange implements Exchange {
       };
       response.on('drain', done).on('close', done);
     });
-    promise.catch(() => {});
-    return promise;
+    return unwatched(promise);
   }
 
   get #isOverwhelmed(): boolean {

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import { formatRefusal, type HeaderLine } from '../handshake/response.ts';
-import { type Exchange, rejected } from './exchange.ts';
+import { rejected } from '../net/promises.ts';
+import type { Exchange } from './exchange.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 

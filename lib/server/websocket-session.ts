@@ -3,10 +3,11 @@ import { CloseCode } from '../codec/close-code.ts';
 import { InvalidStateError } from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
+import { RESOLVED, rejected } from '../net/promises.ts';
 import type { CloseInfo } from '../protocol/events.ts';
 import type { Acceptance } from './accept.ts';
 import { Context } from './context.ts';
-import { type Exchange, rejected } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { type Handler, runHandlers } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
@@ -30,7 +31,6 @@ export interface SessionHandlers {
   readonly ownsStream: boolean;
 }
 
-const RESOLVED: Promise<void> = Promise.resolve();
 /** Whether it was said that `sendResponse` is not for WebSockets. */
 let warned = false;
 

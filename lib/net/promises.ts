@@ -1,0 +1,15 @@
+/** What a send returns that need not wait: no promise is made for it. */
+export const RESOLVED: Promise<void> = Promise.resolve();
+
+/** Returns a promise as it is, and sees to it that the process lives when nobody awaits it and it rejects. */
+export function unwatched<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(ignoreRejection);
+  return promise;
+}
+
+/** A rejected promise that does not end the process when nobody awaits it. */
+export function rejected(error: unknown): Promise<never> {
+  return unwatched(Promise.reject(error));
+}
+
+function ignoreRejection(): void {}
