@@ -67,7 +67,7 @@ function makeJob(
         name: contestant.name,
         run: () => {
           // Only what is ours is profiled: its profile is what can be acted on.
-          const profiled = contestant.name === OURS ? setup : { ...setup, nodeFlags: [] };
+          const profiled = contestant.file === 'hyperlane' ? setup : { ...setup, nodeFlags: [] };
           return measureEndToEnd(profiled, contestant, work, effort);
         },
       }),

@@ -31,7 +31,7 @@ let repeatedFrame: Uint8Array | undefined;
  * A client's frames are masked with a fresh key each (§5.3).
  */
 export class FrameEncoder {
-  readonly #masked: boolean;
+  readonly masked: boolean;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   /** The region that is being written to. */
@@ -46,8 +46,9 @@ export class FrameEncoder {
   /** The block that is written into instead of the shared one, between `hold` and `take`. */
   #own: WriteBlock | undefined;
 
+  /** @param masked - whether frames are masked, as those of a client are */
   constructor(masked: boolean) {
-    this.#masked = masked;
+    this.masked = masked;
   }
 
   /** Bytes that are encoded and not taken. */
@@ -66,19 +67,19 @@ export class FrameEncoder {
     const length = payload.byteLength;
     if (length < REFERENCE_BYTES) {
       const block = this.#reserve(length + MAX_HEADER_BYTES);
-      const maskKey = this.#masked ? randomMaskKey() : undefined;
+      const maskKey = this.masked ? randomMaskKey() : undefined;
       const start = writeFrameHeader(block.buffer, this.#end, bits, length, maskKey);
       block.buffer.set(payload, start);
       if (maskKey !== undefined) applyMask(block.buffer, start, start + length, maskKey);
       this.#commit(start + length);
     } else {
-      this.#addLargeFrame(bits, this.#masked ? Buffer.from(payload) : payload);
+      this.#addLargeFrame(bits, this.masked ? Buffer.from(payload) : payload);
     }
   }
 
   /** Adds a frame whose payload is `text` as UTF-8; a lone surrogate becomes U+FFFD. */
   addTextFrame(bits: number, text: string): void {
-    if (!this.#masked && bits === (FIN | OpCode.Text)) {
+    if (!this.masked && bits === (FIN | OpCode.Text)) {
       if (text === repeatedText) {
         repeatedFrame ??= makeTextFrame(text);
         this.addEncoded(repeatedFrame);
@@ -94,12 +95,12 @@ export class FrameEncoder {
     }
     const block = this.#reserve(maxBytes + MAX_HEADER_BYTES);
     const { buffer } = block;
-    const maskKey = this.#masked ? randomMaskKey() : undefined;
+    const maskKey = this.masked ? randomMaskKey() : undefined;
     // The header's length depends on the payload's, which is known after writing it. ASCII, the usual case, is
     // as long in bytes as in characters; other text may have to move up a few bytes.
-    const guess = this.#end + headerBytes(text.length, this.#masked);
+    const guess = this.#end + headerBytes(text.length, this.masked);
     const length = buffer.write(text, guess, 'utf8');
-    const start = this.#end + headerBytes(length, this.#masked);
+    const start = this.#end + headerBytes(length, this.masked);
     if (start !== guess) buffer.copyWithin(start, guess, guess + length);
     writeFrameHeader(buffer, this.#end, bits, length, maskKey);
     if (maskKey !== undefined) applyMask(buffer, start, start + length, maskKey);
@@ -177,7 +178,7 @@ export class FrameEncoder {
   /** Adds a frame whose payload stays where it is; when it is to be masked it is this encoder's own. */
   #addLargeFrame(bits: number, payload: Uint8Array): void {
     const block = this.#reserve(MAX_HEADER_BYTES);
-    const maskKey = this.#masked ? randomMaskKey() : undefined;
+    const maskKey = this.masked ? randomMaskKey() : undefined;
     if (maskKey !== undefined) applyMask(payload, 0, payload.byteLength, maskKey);
     this.#commit(writeFrameHeader(block.buffer, this.#end, bits, payload.byteLength, maskKey));
     this.addEncoded(payload);

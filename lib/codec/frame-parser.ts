@@ -27,6 +27,31 @@ export interface FrameSink {
 
 const EMPTY = Buffer.alloc(0);
 
+/** What `decodeFrameHeader` found, for all parsers of the thread: it is read at once, before anybody else is called. */
+const header = new FrameHeader();
+
+const READING = 0;
+const PAUSED = 1;
+const STOPPED = 2;
+
+/** A frame that was cut by the end of a chunk: its header so far, or its header and what is missing of its payload. */
+class CutFrame {
+  /** Bytes of an unfinished header, of which `scratchLength` are there; 0 once it is whole. */
+  scratch: Buffer = EMPTY;
+  scratchLength = 0;
+  bits = 0;
+  maskKey = 0;
+  length = 0;
+  /** Bytes of the payload that have not arrived. */
+  remaining = 0;
+  /** The payload of a control frame; `undefined` for a data frame, which is handed on in pieces. */
+  control: Buffer | undefined = undefined;
+
+  get bufferedBytes(): number {
+    return this.scratchLength + (this.control === undefined ? 0 : this.control.length - this.remaining);
+  }
+}
+
 /**
  * Reads frames from bytes that arrive in any pieces. RFC 6455 §5.2.
  *
@@ -38,16 +63,9 @@ const EMPTY = Buffer.alloc(0);
 export class FrameParser {
   readonly #sink: FrameSink;
   readonly #rules: FrameRules;
-  readonly #header = new FrameHeader();
-  /** Bytes of an unfinished header, of which `#scratchLength` are there. Made when first needed. */
-  #scratch: Buffer = EMPTY;
-  #scratchLength = 0;
-  /** Bytes of the current payload that have not arrived; the frame is described by `#header`. */
-  #remaining = 0;
-  /** The payload of a control frame that did not arrive at once, else empty. */
-  #control: Buffer = EMPTY;
-  #stopped = false;
-  #paused = false;
+  /** The frame that was begun and is not whole; `undefined` between frames, as it is while nothing comes. */
+  #cut: CutFrame | undefined = undefined;
+  #state = READING;
 
   constructor(sink: FrameSink, rules: FrameRules) {
     this.#sink = sink;
@@ -56,25 +74,23 @@ export class FrameParser {
 
   /** Bytes held back until more arrive. */
   get bufferedBytes(): number {
-    return this.#scratchLength + (this.#control.length === 0 ? 0 : this.#control.length - this.#remaining);
+    return this.#cut?.bufferedBytes ?? 0;
   }
 
   /** Makes `push` ignore all bytes from now on, also those of the chunk that is being read. */
   stop(): void {
-    this.#stopped = true;
-    this.#control = EMPTY;
-    this.#scratchLength = 0;
-    this.#remaining = 0;
+    this.#state = STOPPED;
+    this.#cut = undefined;
   }
 
   /** Makes `push` return after the frame that is being reported. */
   pause(): void {
-    this.#paused = true;
+    if (this.#state === READING) this.#state = PAUSED;
   }
 
   /** Lets `push` read on; the caller pushes what was left again. */
   resume(): void {
-    this.#paused = false;
+    if (this.#state === PAUSED) this.#state = READING;
   }
 
   /**
@@ -85,77 +101,82 @@ export class FrameParser {
    */
   push(bytes: Buffer, start: number = 0, end: number = bytes.length): number {
     let position = start;
-    while (position < end && !this.#paused && !this.#stopped) {
-      if (this.#remaining !== 0) position = this.#readPayload(bytes, position, end);
-      else if (this.#scratchLength !== 0) position = this.#readCutHeader(bytes, position, end);
-      else position = this.#readFrame(bytes, position, end);
+    while (position < end && this.#state === READING) {
+      const cut = this.#cut;
+      position = cut === undefined ? this.#readFrame(bytes, position, end) : this.#readCut(cut, bytes, position, end);
     }
-    return this.#stopped ? end : position;
+    return this.#state === STOPPED ? end : position;
   }
 
-  /** Reads a frame from its first byte on: the fast path, for headers that are whole in the chunk. */
+  /** Reads a frame from its first byte on: the fast path, for frames that are whole in the chunk. */
   #readFrame(bytes: Buffer, start: number, end: number): number {
-    const header = this.#header;
     const headerLength = decodeFrameHeader(header, bytes, start, end, this.#rules);
-    if (headerLength < 0) return this.#fail(end);
-    if (headerLength === 0) {
-      if (this.#scratch.length === 0) this.#scratch = Buffer.alloc(MAX_HEADER_BYTES);
-      this.#scratchLength = bytes.copy(this.#scratch, 0, start, end);
-      return end;
-    }
+    if (headerLength <= 0) return headerLength < 0 ? this.#fail(end) : this.#keepHeader(bytes, start, end);
     return this.#beginPayload(bytes, start + headerLength, end);
   }
 
-  /** Adds bytes to a header that was cut by the end of a chunk. */
-  #readCutHeader(bytes: Buffer, start: number, end: number): number {
-    const held = this.#scratchLength;
-    const available = held + bytes.copy(this.#scratch, held, start, end);
-    const headerLength = decodeFrameHeader(this.#header, this.#scratch, 0, available, this.#rules);
+  /** Keeps a header that is cut by the end of the chunk. */
+  #keepHeader(bytes: Buffer, start: number, end: number): number {
+    const cut = new CutFrame();
+    cut.scratch = Buffer.alloc(MAX_HEADER_BYTES);
+    cut.scratchLength = bytes.copy(cut.scratch, 0, start, end);
+    this.#cut = cut;
+    return end;
+  }
+
+  /** Reads on in a frame that was cut by the end of a chunk. */
+  #readCut(cut: CutFrame, bytes: Buffer, start: number, end: number): number {
+    if (cut.scratchLength === 0) return this.#readPayload(cut, bytes, start, end);
+    const held = cut.scratchLength;
+    const available = held + bytes.copy(cut.scratch, held, start, end);
+    const headerLength = decodeFrameHeader(header, cut.scratch, 0, available, this.#rules);
     if (headerLength < 0) return this.#fail(end);
     if (headerLength === 0) {
-      this.#scratchLength = available;
+      cut.scratchLength = available;
       return end;
     }
-    this.#scratchLength = 0;
+    this.#cut = undefined;
     return this.#beginPayload(bytes, start + headerLength - held, end);
   }
 
-  /** Reports the payload at `start` at once if it is whole, and otherwise what there is of it. */
+  /** Reports the payload of the header that was just decoded at once if it is whole, and otherwise what there is of it. */
   #beginPayload(bytes: Buffer, start: number, end: number): number {
-    const { bits, maskKey, length } = this.#header;
+    const { bits, maskKey, length } = header;
     const payloadEnd = start + length;
     if (payloadEnd <= end) {
       if (maskKey !== 0) applyMask(bytes, start, payloadEnd, maskKey);
       this.#sink.onFrame(bits, bytes, start, payloadEnd);
       return payloadEnd;
     }
-    this.#remaining = length;
-    if ((bits & CONTROL_BIT) !== 0) this.#control = Buffer.alloc(length);
-    return this.#readPayload(bytes, start, end);
+    const cut = new CutFrame();
+    cut.bits = bits;
+    cut.maskKey = maskKey;
+    cut.length = length;
+    cut.remaining = length;
+    if ((bits & CONTROL_BIT) !== 0) cut.control = Buffer.alloc(length);
+    this.#cut = cut;
+    return this.#readPayload(cut, bytes, start, end);
   }
 
   /** Reads on in a payload that does not lie in one chunk. */
-  #readPayload(bytes: Buffer, start: number, end: number): number {
-    const { bits, maskKey, length } = this.#header;
-    const done = length - this.#remaining;
-    const pieceEnd = Math.min(end, start + this.#remaining);
+  #readPayload(cut: CutFrame, bytes: Buffer, start: number, end: number): number {
+    const { bits, maskKey, control } = cut;
+    const done = cut.length - cut.remaining;
+    const pieceEnd = Math.min(end, start + cut.remaining);
     if (maskKey !== 0) applyMask(bytes, start, pieceEnd, rotateMaskKey(maskKey, done));
-    this.#remaining -= pieceEnd - start;
-    const control = this.#control;
-    if (control.length === 0) {
-      this.#sink.onFramePiece(bits, bytes, start, pieceEnd, this.#remaining);
+    cut.remaining -= pieceEnd - start;
+    if (cut.remaining === 0) this.#cut = undefined;
+    if (control === undefined) {
+      this.#sink.onFramePiece(bits, bytes, start, pieceEnd, cut.remaining);
     } else {
       bytes.copy(control, done, start, pieceEnd);
-      if (this.#remaining === 0) {
-        this.#control = EMPTY;
-        this.#sink.onFrame(bits, control, 0, control.length);
-      }
+      if (cut.remaining === 0) this.#sink.onFrame(bits, control, 0, control.length);
     }
     return pieceEnd;
   }
 
   #fail(end: number): number {
-    const { error } = this.#header;
+    const { error } = header;
     this.stop();
     this.#sink.onFrameError(error);
     return end;

@@ -1,4 +1,4 @@
-import { decodeMessage, MessageAssembler } from '../codec/message-assembler.ts';
+import { MessageAssembler } from '../codec/message-assembler.ts';
 import { FIN, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
 import { type ErrorCode, peerError, WebSocketError } from '../errors.ts';
 import type { Decompressed, MessageCompression } from './compression.ts';
@@ -15,7 +15,7 @@ export interface MessageSink {
 }
 
 /**
- * Makes messages of data frames: keeps the order of fragments (RFC 6455 §5.4), and has those decompressed that carry RSV1
+ * Makes messages of data frames that are not a message by themselves: keeps the order of fragments (RFC 6455 §5.4), and has those decompressed that carry RSV1
  * (RFC 7692 §6.2).
  */
 export class MessageReceiver {
@@ -42,6 +42,11 @@ export class MessageReceiver {
     return this.#assembler?.bufferedBytes ?? 0;
   }
 
+  /** Whether a message was begun and is not whole. */
+  get isActive(): boolean {
+    return this.#assembler?.active ?? false;
+  }
+
   /** Whether a message is being decompressed: between `onHold` and `onContinue`. */
   get isOnHold(): boolean {
     return this.#onHold;
@@ -53,13 +58,13 @@ export class MessageReceiver {
     this.#assembler = undefined;
   }
 
-  /** Receives a data frame whose payload is whole; see `FrameSink`. */
+  /**
+   * Receives a data frame whose payload is whole, see `FrameSink`: a fragment, or a message that is compressed.
+   */
   receiveFrame(bits: number, bytes: Buffer, start: number, end: number): void {
     if (!this.#checkSequence(bits)) return;
     const opcode = bits & OPCODE_BITS;
     if ((bits & FIN) === 0 || opcode === OpCode.Continuation) this.#append(bits, bytes, start, end, 0);
-    // The usual case: a message that is one frame, which is one piece of the chunk.
-    else if ((bits & RSV1) === 0) this.#deliver(decodeMessage(opcode === OpCode.Text, bytes, start, end));
     else this.#decompress(opcode, bytes, start, end);
   }
 
@@ -72,7 +77,7 @@ export class MessageReceiver {
 
   /** Only a message that was begun is continued, and none begins before its end. §5.4 */
   #checkSequence(bits: number): boolean {
-    const active = this.#assembler?.active ?? false;
+    const active = this.isActive;
     const continuation = (bits & OPCODE_BITS) === OpCode.Continuation;
     if (continuation === active) return true;
     this.#fail(active ? 'WS_ERR_EXPECTED_CONTINUATION' : 'WS_ERR_UNEXPECTED_CONTINUATION');

@@ -1,12 +1,15 @@
 import { CloseCode } from '../codec/close-code.ts';
 import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../codec/close-payload.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
-import { FrameEncoder } from '../codec/frame-encoder.ts';
+import { borrowEncoder, returnEncoder } from '../codec/encoder-pool.ts';
+import type { FrameEncoder } from '../codec/frame-encoder.ts';
 import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
+import { decodeMessage } from '../codec/message-assembler.ts';
 import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
 import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
 import type { Compressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
+import { frameRules } from './frame-rules.ts';
 import { MessageReceiver, type MessageSink } from './message-receiver.ts';
 import { type MessageWriter, SendQueue } from './send-queue.ts';
 
@@ -14,6 +17,7 @@ import { type MessageWriter, SendQueue } from './send-queue.ts';
 const MAX_PONGS_WAITING = 16;
 
 const EMPTY = Buffer.alloc(0);
+const NOTHING: readonly Uint8Array[] = [];
 
 /**
  * A WebSocket connection without its socket: bytes go in with `receiveData` and come out with `takeOutput`; events
@@ -24,12 +28,15 @@ const EMPTY = Buffer.alloc(0);
 export class Protocol implements FrameSink, MessageSink, MessageWriter {
   readonly #events: ProtocolEvents;
   readonly #parser: FrameParser;
-  readonly #output: FrameEncoder;
   readonly #limits: ProtocolLimits;
   readonly #compression: MessageCompression | undefined;
+  readonly #masks: boolean;
+  /** Frames that have not left; borrowed while there are any. */
+  #output: FrameEncoder | undefined;
   /** Where messages are compressed, and may have to wait for it. Made with the first that is sent. */
   #sends: SendQueue | undefined;
-  readonly #messages: MessageReceiver;
+  /** Messages that do not come whole in one frame, or compressed. Made with the first of them. */
+  #messages: MessageReceiver | undefined;
   #state: ProtocolState = 'open';
   #closeSent = false;
   #close: CloseInfo | undefined;
@@ -41,13 +48,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#events = events;
     this.#limits = limits;
     this.#compression = compression;
-    this.#messages = new MessageReceiver(this, limits.maxMessageBytes, compression);
-    this.#output = new FrameEncoder(role === 'client');
-    this.#parser = new FrameParser(this, {
-      expectMask: role === 'server',
-      allowRsv1: compression !== undefined,
-      maxFrameBytes: Math.min(limits.maxFrameBytes, limits.maxMessageBytes),
-    });
+    this.#masks = role === 'client';
+    this.#parser = new FrameParser(this, frameRules(role, limits, compression !== undefined));
   }
 
   get state(): ProtocolState {
@@ -61,12 +63,12 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** Bytes held for frames and messages that have not arrived whole. */
   get receivedBytes(): number {
-    return this.#parser.bufferedBytes + this.#messages.bufferedBytes;
+    return this.#parser.bufferedBytes + (this.#messages?.bufferedBytes ?? 0);
   }
 
   /** Bytes that wait in the output, or to be compressed for it. */
   get outputBytes(): number {
-    return this.#output.bufferedBytes + (this.#latestPing?.length ?? 0) + (this.#sends?.waitingBytes ?? 0);
+    return this.#encodedBytes + (this.#latestPing?.length ?? 0) + (this.#sends?.waitingBytes ?? 0);
   }
 
   /** Resolves when no message waits to be compressed; `undefined` when none does. */
@@ -76,7 +78,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** Whether a message is being decompressed: between `onHold` and `onContinue`. */
   get isOnHold(): boolean {
-    return this.#messages.isOnHold;
+    return this.#messages?.isOnHold ?? false;
   }
 
   // --- bytes in ---------------------------------------------------------------------------------------------------
@@ -108,8 +110,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#close ??= { code: CloseCode.Abnormal, reason: '', wasClean: false };
     this.#stopReceiving();
     this.#latestPing = undefined;
-    this.#output.take();
-    this.#output.released();
+    this.#output?.take();
+    this.outputReleased();
   }
 
   // --- bytes out --------------------------------------------------------------------------------------------------
@@ -178,25 +180,27 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   }
 
   /** Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next call. */
-  takeOutput(): Uint8Array[] {
+  takeOutput(): readonly Uint8Array[] {
     this.#answerLatestPing();
     this.#pongsWaiting = 0;
-    return this.#output.take();
+    return this.#output?.take() ?? NOTHING;
   }
 
   /** Says that the output has to wait for the peer: it is put where it keeps no other memory alive. */
   holdOutput(): void {
-    this.#output.hold();
+    this.#output?.hold();
   }
 
   /** Says that the bytes of the last `takeOutput` have left: their memory is used again. */
   outputReleased(): void {
-    this.#output.released();
+    this.#output?.released();
+    this.#returnOutput();
   }
 
   /** Says that the bytes of the last `takeOutput` are still being read: their memory is not used again. */
   outputRetained(): void {
-    this.#output.retained();
+    this.#output?.retained();
+    this.#returnOutput();
   }
 
   /** The error of whoever uses a connection that is over. */
@@ -208,13 +212,14 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** @internal */
   onFrame(bits: number, bytes: Buffer, start: number, end: number): void {
-    if ((bits & CONTROL_BIT) === 0) this.#messages.receiveFrame(bits, bytes, start, end);
+    if (bits === (FIN | OpCode.Text) || bits === (FIN | OpCode.Binary)) this.#receiveWhole(bits, bytes, start, end);
+    else if ((bits & CONTROL_BIT) === 0) this.#receiver.receiveFrame(bits, bytes, start, end);
     else this.#receiveControl(bits & OPCODE_BITS, bytes, start, end);
   }
 
   /** @internal */
   onFramePiece(bits: number, bytes: Buffer, start: number, end: number, remaining: number): void {
-    this.#messages.receivePiece(bits, bytes, start, end, remaining);
+    this.#receiver.receivePiece(bits, bytes, start, end, remaining);
   }
 
   /** @internal */
@@ -229,14 +234,16 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** Writes a message, or the compressed payload of it. @internal */
   writeMessage(data: string | Uint8Array, compressed: Compressed): void {
-    const waiting = this.#output.bufferedBytes;
+    this.#output ??= borrowEncoder(this.#masks);
+    const output = this.#output;
+    const waiting = output.bufferedBytes;
     if (compressed !== undefined) {
       const opcode = typeof data === 'string' ? OpCode.Text : OpCode.Binary;
-      this.#output.addFrame(FIN | RSV1 | opcode, compressed);
+      output.addFrame(FIN | RSV1 | opcode, compressed);
     } else if (typeof data === 'string') {
-      this.#output.addTextFrame(FIN | OpCode.Text, data);
+      output.addTextFrame(FIN | OpCode.Text, data);
     } else {
-      this.#output.addFrame(FIN | OpCode.Binary, data);
+      output.addFrame(FIN | OpCode.Binary, data);
     }
     if (waiting === 0) this.#events.onOutput();
   }
@@ -268,6 +275,33 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   // ----------------------------------------------------------------------------------------------------------------
 
+  get #encodedBytes(): number {
+    return this.#output === undefined ? 0 : this.#output.bufferedBytes;
+  }
+
+  /** Gives the encoder back, unless more was sent while its bytes were being written. */
+  #returnOutput(): void {
+    if (this.#output === undefined || this.#output.bufferedBytes > 0) return;
+    returnEncoder(this.#output);
+    this.#output = undefined;
+  }
+
+  get #receiver(): MessageReceiver {
+    this.#messages ??= new MessageReceiver(this, this.#limits.maxMessageBytes, this.#compression);
+    return this.#messages;
+  }
+
+  /** The usual case: a message that is one frame, which is one piece of the chunk. */
+  #receiveWhole(bits: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#messages?.isActive === true) {
+      this.#failReceiving('WS_ERR_EXPECTED_CONTINUATION');
+      return;
+    }
+    const message = decodeMessage(bits === (FIN | OpCode.Text), bytes, start, end);
+    if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
+    else this.#events.onMessage(message);
+  }
+
   #receiveControl(opcode: number, bytes: Buffer, start: number, end: number): void {
     if (opcode === OpCode.Close) {
       this.#receiveClose(bytes, start, end);
@@ -297,6 +331,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   #answerLatestPing(): void {
     if (this.#latestPing === undefined) return;
+    this.#output ??= borrowEncoder(this.#masks);
     this.#output.addFrame(FIN | OpCode.Pong, this.#latestPing);
     this.#latestPing = undefined;
   }
@@ -322,7 +357,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   /** §1.4: all bytes behind a Close frame, or behind a fault, are ignored. */
   #stopReceiving(): void {
     this.#parser.stop();
-    this.#messages.stop();
+    this.#messages?.stop();
   }
 
   #sendControl(opcode: number, payload: Uint8Array): void {
@@ -359,6 +394,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** Adds a frame to the output, and tells the owner if it is the first there. */
   #addFrame(bits: number, payload: Uint8Array): void {
+    this.#output ??= borrowEncoder(this.#masks);
     const waiting = this.#output.bufferedBytes;
     this.#output.addFrame(bits, payload);
     if (waiting === 0) this.#events.onOutput();

@@ -18,6 +18,8 @@ export class Context {
   #response: Response | undefined;
   #aborted = false;
   #closed = false;
+  /** How many handlers have been run for this request. @internal */
+  nextHandler = 0;
 
   /** @internal */
   constructor(exchange: Exchange, body: Body, response?: Response) {

@@ -17,33 +17,32 @@ export function answerNotFound(ctx: Context): void {
 }
 
 /**
- * Runs handlers one after the other until one of them has aborted the request.
+ * Runs the handlers that are still to run for `ctx`, one after the other, until one takes time or has aborted the request.
  *
  * A flat list that stays synchronous until a handler returns a promise: three layers cost tens of nanoseconds that way, and
  * about a microsecond as nested async functions.
  *
- * @returns a promise only if a handler returned one
+ * @returns what the last one returned, if that is a promise: when it is fulfilled, call again; else `undefined`
  */
-export function runHandlers(handlers: readonly Handler[], ctx: Context): Promise<void> | undefined {
-  for (let i = 0; i < handlers.length; i++) {
-    if (ctx.getAborted()) return undefined;
-    const result: unknown = handlers[i]!(ctx);
-    if (isThenable(result)) return runRest(result, handlers, i + 1, ctx);
+export function runUntilPending(handlers: readonly Handler[], ctx: Context): PromiseLike<unknown> | undefined {
+  while (ctx.nextHandler < handlers.length && !ctx.getAborted()) {
+    const result: unknown = handlers[ctx.nextHandler++]!(ctx);
+    if (isThenable(result)) return result;
   }
   return undefined;
 }
 
-async function runRest(
-  pending: PromiseLike<unknown>,
-  handlers: readonly Handler[],
-  next: number,
-  ctx: Context,
-): Promise<void> {
-  await pending;
-  for (let i = next; i < handlers.length; i++) {
-    if (ctx.getAborted()) return;
-    const result: unknown = handlers[i]!(ctx);
-    if (isThenable(result)) await result;
+/** Runs all handlers for a new `ctx`. @returns a promise only if a handler returned one */
+export function runHandlers(handlers: readonly Handler[], ctx: Context): Promise<void> | undefined {
+  const pending = runUntilPending(handlers, ctx);
+  return pending === undefined ? undefined : runRest(pending, handlers, ctx);
+}
+
+async function runRest(first: PromiseLike<unknown>, handlers: readonly Handler[], ctx: Context): Promise<void> {
+  let pending: PromiseLike<unknown> | undefined = first;
+  while (pending !== undefined) {
+    await pending;
+    pending = runUntilPending(handlers, ctx);
   }
 }
 

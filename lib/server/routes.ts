@@ -61,11 +61,9 @@ export class Routes {
     const key = route?.pattern ?? '';
     let handlers = this.#chains.get(key);
     if (handlers === undefined) {
-      handlers = {
-        connected: [...this.#connected],
-        message: [...this.#before, route?.handler ?? this.#notFound, ...this.#after],
-        ownsStream: this.#inner.has(key),
-      };
+      const message = [...this.#before, route?.handler ?? this.#notFound, ...this.#after];
+      const ownsStream = this.#inner.has(key);
+      handlers = { opening: ownsStream ? [...this.#connected, ...message] : [...this.#connected], message, ownsStream };
       this.#chains.set(key, handlers);
     }
     return handlers;

@@ -8,7 +8,7 @@ import type { CloseInfo } from '../protocol/events.ts';
 import type { Acceptance } from './accept.ts';
 import { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { type Handler, runHandlers } from './hooks.ts';
+import { type Handler, runHandlers, runUntilPending } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { WebSocketStream } from './websocket-stream.ts';
@@ -23,9 +23,9 @@ export interface SessionHost {
 
 /** How the handlers of a route are run for a WebSocket. */
 export interface SessionHandlers {
-  /** Run once the WebSocket is open. */
-  readonly connected: readonly Handler[];
-  /** Run for each message; or once, for a route whose handler owns the stream. */
+  /** Run once the WebSocket is open: the hooks, and behind them the handlers of a route that owns its stream. */
+  readonly opening: readonly Handler[];
+  /** Run for each message, unless they own the stream. */
   readonly message: readonly Handler[];
   /** Whether the handlers own the stream: they run at once, and read the messages themselves. */
   readonly ownsStream: boolean;
@@ -69,11 +69,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
   start(head: Buffer): void {
-    const { connected, ownsStream } = this.#handlers;
-    const runsFirst = ownsStream || connected.length > 0;
-    this.#busy = runsFirst;
+    this.#busy = this.#handlers.opening.length > 0;
     this.#connection.start(this, head);
-    if (runsFirst) void this.#run();
+    if (this.#busy) void this.#open();
   }
 
   get stream(): WebSocketStream | undefined {
@@ -150,17 +148,15 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
 
   // ----------------------------------------------------------------------------------------------------------------
 
-  /** Runs what comes before the first message: the hooks, and the handlers of a route that owns its stream. */
-  async #run(): Promise<void> {
-    const { connected, message, ownsStream } = this.#handlers;
+  /** Runs what comes before the first message. */
+  async #open(): Promise<void> {
     const ctx = new Context(this, '');
     try {
-      await runHandlers(connected, ctx);
-      if (ownsStream && !ctx.getAborted()) await runHandlers(message, ctx);
+      await runHandlers(this.#handlers.opening, ctx);
     } catch (error) {
       this.#fail(error, ctx);
     }
-    if (ownsStream) ctx.closed();
+    if (this.#handlers.ownsStream) ctx.closed();
     this.#finish(ctx);
     this.#handleQueued();
   }
@@ -170,9 +166,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     this.#busy = true;
     const ctx = new Context(this, data);
     try {
-      const pending = runHandlers(this.#handlers.message, ctx);
+      const pending = runUntilPending(this.#handlers.message, ctx);
       if (pending !== undefined) {
-        void this.#handleLater(pending, ctx);
+        void this.#handleLater(ctx, pending);
         return;
       }
     } catch (error) {
@@ -181,23 +177,45 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     this.#finish(ctx);
   }
 
-  async #handleLater(pending: Promise<void>, ctx: Context): Promise<void> {
-    try {
-      await pending;
-    } catch (error) {
-      this.#fail(error, ctx);
+  /**
+   * Goes on behind a handler that takes time, and then with the messages that came meanwhile: one asynchronous function
+   * for all of them, since each call of one costs as much as a handler.
+   */
+  async #handleLater(first: Context, firstPending: PromiseLike<unknown>): Promise<void> {
+    let ctx = first;
+    let pending: PromiseLike<unknown> | undefined = firstPending;
+    for (;;) {
+      try {
+        do {
+          if (pending !== undefined) await pending;
+          pending = runUntilPending(this.#handlers.message, ctx);
+        } while (pending !== undefined);
+      } catch (error) {
+        pending = undefined;
+        this.#fail(error, ctx);
+      }
+      this.#finish(ctx);
+      const data = this.#takeQueued();
+      if (data === undefined) return;
+      this.#busy = true;
+      ctx = new Context(this, data);
     }
-    this.#finish(ctx);
-    this.#handleQueued();
   }
 
-  /** Handles the messages that came while handlers were running, or throws them away if no more are to be handled. */
+  /** Handles the messages that came while handlers were running. */
   #handleQueued(): void {
     while (!this.#busy) {
-      const data = this.#connection.tryTake();
+      const data = this.#takeQueued();
       if (data === undefined) return;
-      if (!this.#over) this.#handle(data);
+      this.#handle(data);
     }
+  }
+
+  /** Takes the next message that waits, or throws all away if no more are to be handled. */
+  #takeQueued(): string | Buffer | undefined {
+    let data = this.#connection.tryTake();
+    while (this.#over && data !== undefined) data = this.#connection.tryTake();
+    return data;
   }
 
   #finish(ctx: Context): void {
