@@ -45,3 +45,11 @@ export function encodeClosePayload(code: number, reason: string): Buffer {
   payload.set(text, CODE_BYTES);
   return payload;
 }
+
+/** Shortens a reason to what fits in a Close frame, without cutting a character. */
+export function fitReason(reason: string): string {
+  const bytes = Buffer.from(reason.slice(0, MAX_REASON_BYTES));
+  let end = Math.min(bytes.length, MAX_REASON_BYTES);
+  while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
+}

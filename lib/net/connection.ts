@@ -11,7 +11,7 @@ import { Intake } from './intake.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
-import { RESOLVED, rejected, unwatched } from './promises.ts';
+import { type Deferred, defer, RESOLVED, rejected, unwatched } from './promises.ts';
 import { Transport } from './transport.ts';
 
 /** Who looks after a connection. */
@@ -26,6 +26,13 @@ export interface ConnectionOwner {
 
 const EMPTY = Buffer.alloc(0);
 
+/** What the transport has told: the peer has ended, or it is gone. What that means may have to wait for a message. */
+const ATTACHED = 0;
+const ENDED = 1;
+const CUT = 2;
+/** And the owner was told. */
+const GONE = 3;
+
 /**
  * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
  *
@@ -39,7 +46,7 @@ export class Connection {
   readonly subprotocol: string;
   readonly #protocol: Protocol;
   readonly #transport: Transport;
-  readonly #intake: Intake;
+  #intake: Intake | undefined;
   readonly #outbox: Outbox;
   readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
@@ -48,13 +55,9 @@ export class Connection {
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
   #finished = false;
-  /** Whether the peer has ended, and the transport is gone: what that means may have to wait for a message. */
-  #ended = false;
-  #cut = false;
-  #gone = false;
+  #ending = ATTACHED;
   #error: WebSocketError | undefined;
-  #closedPromise: Promise<CloseInfo> | undefined;
-  #resolveClosed: ((info: CloseInfo) => void) | undefined;
+  #closed: Deferred<CloseInfo> | undefined;
 
   /** @param compression - what was agreed on in the opening handshake; closed with the connection */
   constructor(
@@ -69,7 +72,6 @@ export class Connection {
     this.#isServer = role === 'server';
     this.#protocol = new Protocol(role, this, limits, compression);
     this.#transport = new Transport(socket, this);
-    this.#intake = new Intake(this, this.#protocol, this.#transport);
     this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
     this.#liveness = new Liveness(this, limits);
   }
@@ -117,17 +119,14 @@ export class Connection {
 
   /** Bytes that were received and have not been handed to anybody. */
   get receivedBytes(): number {
-    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + this.#intake.unreadBytes;
+    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#intake?.unreadBytes ?? 0);
   }
 
   /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
   get closed(): Promise<CloseInfo> {
-    this.#closedPromise ??= this.#gone
-      ? Promise.resolve(this.#protocol.close!)
-      : new Promise((resolve) => {
-          this.#resolveClosed = resolve;
-        });
-    return this.#closedPromise;
+    this.#closed ??= defer();
+    if (this.#ending === GONE) this.#closed.resolve(this.#protocol.close!);
+    return this.#closed.promise;
   }
 
   // --- sending ----------------------------------------------------------------------------------------------------
@@ -176,7 +175,7 @@ export class Connection {
   close(code: number = CloseCode.Normal, reason: string = ''): void {
     this.#protocol.sendClose(code, reason);
     this.#liveness.startClosing();
-    this.#intake.resumeSoon();
+    this.#intake?.resumeSoon();
   }
 
   /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
@@ -215,8 +214,15 @@ export class Connection {
 
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#finished) return;
     this.#liveness.heard();
-    this.#intake.read(bytes, start, end);
+    if (this.#intake !== undefined) {
+      this.#intake.read(bytes, start, end);
+      return;
+    }
+    const read = this.receiveBytes(bytes, start, end);
+    // Made meanwhile, if reading has to wait.
+    (this.#intake as Intake | undefined)?.leave(bytes, read, end);
   }
 
   /** @internal */
@@ -228,7 +234,7 @@ export class Connection {
 
   /** @internal */
   onEnd(): void {
-    this.#ended = true;
+    if (this.#ending === ATTACHED) this.#ending = ENDED;
     // The message that is being decompressed, and what is behind it, comes first.
     if (this.#protocol.isOnHold) return;
     this.#outbox.flushOutput();
@@ -239,15 +245,15 @@ export class Connection {
 
   /** @internal */
   onClose(): void {
-    this.#cut = true;
+    this.#ending = CUT;
     if (this.#protocol.isOnHold) return;
-    this.#gone = true;
+    this.#ending = GONE;
     this.#finish();
     this.#protocol.receiveEnd();
     this.#liveness.stop(this.#protocol.closedError());
     this.#outbox.close(this.#protocol.closedError());
     const info = this.#protocol.close!;
-    this.#resolveClosed?.(info);
+    this.#closed?.resolve(info);
     this.#owner?.onConnectionClosed(info);
   }
 
@@ -260,7 +266,7 @@ export class Connection {
     const inbox = this.#openInbox();
     if (this.#protocol.state !== 'open' && inbox.isFull) return;
     inbox.push(data);
-    if (this.mustPause) this.#intake.pause();
+    if (this.mustPause) this.#pause();
   }
 
   /** @internal */
@@ -278,20 +284,20 @@ export class Connection {
 
   /** @internal */
   onHold(): void {
-    this.#intake.pause();
+    this.#pause();
   }
 
   /** @internal */
   onContinue(): void {
-    if (!this.#ended && !this.#cut) {
-      this.#intake.resumeSoon();
+    if (this.#ending === ATTACHED) {
+      this.#intake?.resumeSoon();
       return;
     }
     // The transport will bring nothing more: all there is is read, and then the end is told.
-    this.#intake.readOn();
+    this.#intake?.readOn();
     if (this.#protocol.isOnHold) return;
-    if (this.#ended) this.onEnd();
-    if (this.#cut) this.onClose();
+    if (this.#ending === CUT) this.onClose();
+    else this.onEnd();
   }
 
   /** @internal */
@@ -330,7 +336,7 @@ export class Connection {
 
   /** @internal */
   get isPaused(): boolean {
-    return this.#intake.isPaused;
+    return this.#intake?.isPaused ?? false;
   }
 
   /** @internal */
@@ -350,9 +356,15 @@ export class Connection {
 
   // ----------------------------------------------------------------------------------------------------------------
 
+  /** Has reading wait behind the message that is being told. */
+  #pause(): void {
+    this.#intake ??= new Intake(this, this.#protocol, this.#transport);
+    this.#intake.pause();
+  }
+
   #openInbox(): Inbox {
     if (this.#inbox === undefined) {
-      this.#inbox = new Inbox(this.#limits, () => this.#intake.resumeSoon());
+      this.#inbox = new Inbox(this.#limits, () => this.#intake?.resumeSoon());
       if (this.#finished) this.#inbox.fail(this.#endError());
     }
     return this.#inbox;
@@ -362,7 +374,7 @@ export class Connection {
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#intake.end();
+    this.#intake?.end();
     if (this.#protocol.close === undefined) this.#protocol.receiveEnd();
     this.#inbox?.fail(this.#endError());
   }

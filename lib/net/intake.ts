@@ -10,7 +10,10 @@ export interface IntakeHost {
   receiveBytes(bytes: Buffer, start: number, end: number): number;
 }
 
-/** What comes in from one connection, and when it has to wait: for a full queue, or for a message that takes time. */
+/**
+ * What came in from one connection and has to wait: for a full queue, or for a message that takes time. Made when that
+ * happens for the first time.
+ */
 export class Intake {
   readonly #host: IntakeHost;
   readonly #protocol: Protocol;
@@ -37,14 +40,14 @@ export class Intake {
 
   /** Reads what has arrived, as far as it may. */
   read(bytes: Buffer, start: number, end: number): void {
-    if (this.#ended) return;
-    if (this.#unread !== undefined) {
-      // Only a transport that was told to pause and delivers once more.
-      this.#unread = Buffer.concat([this.#unread, bytes.subarray(start, end)]);
-      return;
-    }
-    const read = this.#host.receiveBytes(bytes, start, end);
-    if (read < end && !this.#ended) this.#unread = copyAlone(bytes.subarray(read, end));
+    if (this.#unread === undefined) this.leave(bytes, this.#host.receiveBytes(bytes, start, end), end);
+    // Only a transport that was told to pause and delivers once more.
+    else if (!this.#ended) this.#unread = Buffer.concat([this.#unread, bytes.subarray(start, end)]);
+  }
+
+  /** Keeps the rest of what was read, from the first byte on that has to wait. */
+  leave(bytes: Buffer, start: number, end: number): void {
+    if (start < end && !this.#ended) this.#unread = copyAlone(bytes.subarray(start, end));
     if (this.#paused) this.#transport.pause();
   }
 

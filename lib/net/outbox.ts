@@ -1,15 +1,19 @@
 import type { Protocol } from '../protocol/protocol.ts';
 import { type Flushable, flushSoon, isFlushDue } from './flush-queue.ts';
 import type { ConnectionLimits } from './limits.ts';
-import { RESOLVED, unwatched } from './promises.ts';
+import { type Deferred, defer, RESOLVED, unwatched } from './promises.ts';
 import type { Transport } from './transport.ts';
 
 /** What all senders wait for that are above the high-water mark: one promise, however many they are. */
-interface Drain {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: unknown): void;
+interface Drain extends Deferred<void> {
+  /** Whether the transport was asked to say when it has drained. */
+  asked: boolean;
 }
+
+const OPEN = 0;
+/** The transport is to end behind the last byte. */
+const ENDING = 1;
+const CLOSED = 2;
 
 /**
  * What leaves one connection, and when: everything sent while bytes are being received, or within one turn of the event
@@ -22,13 +26,9 @@ export class Outbox implements Flushable {
   /** Whether a flush is certain to come: at the end of this read, or of this turn. */
   #corked = false;
   #scheduled = false;
-  /** Whether the transport is to end behind the last byte. */
-  #ending = false;
-  #closed = false;
+  #state = OPEN;
   /** Made when a sender has to wait for the peer to catch up. */
   #drain: Drain | undefined;
-  /** Whether the transport was asked to say when it has drained. */
-  #asked = false;
 
   constructor(protocol: Protocol, transport: Transport, limits: ConnectionLimits) {
     this.#protocol = protocol;
@@ -53,7 +53,7 @@ export class Outbox implements Flushable {
     if (compressing !== undefined) return compressing.then(() => this.flush());
     // Also to a socket that asked to wait: what is told to have left must have been written before.
     this.#write();
-    if (this.bufferedBytes === 0 || this.#closed) return RESOLVED;
+    if (this.bufferedBytes === 0 || this.#state === CLOSED) return RESOLVED;
     return new Promise((resolve) => this.#transport.afterWrites(resolve));
   }
 
@@ -68,7 +68,7 @@ export class Outbox implements Flushable {
    */
   uncork(moreToCome: boolean): void {
     this.#corked = false;
-    if (this.#ending || !(moreToCome || isFlushDue())) this.flushOutput();
+    if (this.#state === ENDING || !(moreToCome || isFlushDue())) this.flushOutput();
     else if (this.#protocol.outputBytes > 0) this.schedule();
   }
 
@@ -81,7 +81,7 @@ export class Outbox implements Flushable {
 
   /** Ends the transport once all output has been written. */
   end(): void {
-    this.#ending = true;
+    if (this.#state === OPEN) this.#state = ENDING;
     if (!this.#corked) this.flushOutput();
   }
 
@@ -93,7 +93,7 @@ export class Outbox implements Flushable {
   }
 
   #write(): void {
-    if (this.#closed) return;
+    if (this.#state === CLOSED) return;
     // Behind bytes that have not left, these will wait too.
     if (this.#transport.pendingBytes > 0) this.#protocol.holdOutput();
     const chunks = this.#protocol.takeOutput();
@@ -101,51 +101,43 @@ export class Outbox implements Flushable {
       if (this.#transport.write(chunks)) this.#protocol.outputReleased();
       else this.#protocol.outputRetained();
     }
-    if (this.#ending) this.#transport.end();
+    if (this.#state === ENDING) this.#transport.end();
     this.#wake();
   }
 
   /** Says that nothing can leave any more, and has the senders that wait rejected with `error`. */
   close(error: unknown): void {
-    this.#closed = true;
+    this.#state = CLOSED;
     this.#drain?.reject(error);
     this.#drain = undefined;
   }
 
   #drained(): Promise<void> {
     if (this.#drain !== undefined) return this.#drain.promise;
-    const drain = makeDrain();
+    const drain = { ...defer<void>(), asked: false };
+    unwatched(drain.promise);
     this.#drain = drain;
     if (!this.#corked) this.flushOutput();
     return drain.promise;
   }
 
   #wake(): void {
-    if (this.#drain === undefined) return;
+    const drain = this.#drain;
+    if (drain === undefined) return;
     if (this.bufferedBytes > this.#limits.highWaterMarkBytes) {
       // What is being compressed comes here by itself when it is written.
       if (this.#protocol.compressing !== undefined) return;
       // A socket with a higher mark than ours does not say when it has drained, so it is asked to. What was sent
       // meanwhile is written then: waiting for it here, tick by tick, would keep its own flush from ever coming.
-      if (this.#asked || this.#transport.blocked) return;
-      this.#asked = true;
+      if (drain.asked || this.#transport.blocked) return;
+      drain.asked = true;
       this.#transport.afterWrites(() => {
-        this.#asked = false;
+        drain.asked = false;
         this.flushOutput();
       });
       return;
     }
-    this.#drain.resolve();
     this.#drain = undefined;
+    drain.resolve();
   }
-}
-
-function makeDrain(): Drain {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise: unwatched(promise), resolve, reject };
 }

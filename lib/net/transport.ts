@@ -58,6 +58,7 @@ export class Transport {
     // Also when it is read in place: for bytes that were read before, and if that should not take effect.
     socket.on('data', onData);
     socket.on('drain', onDrain);
+    dropIdleEndListener(socket);
     socket.on('end', onEnd);
     surviveErrors(socket);
     socket.on('close', onClose);
@@ -161,6 +162,16 @@ export class Transport {
     this.#afterWrites = undefined;
     this.#events.onClose();
     for (const done of waiting ?? []) done();
+  }
+}
+
+/**
+ * Takes off the listener that every `net.Socket` has for its end, where it has nothing to do: it forbids further writes,
+ * and on a half-open socket it does not. A second one beside it would take 100 bytes, for as long as the connection lives.
+ */
+function dropIdleEndListener(socket: Duplex): void {
+  if (socket instanceof Socket && socket.allowHalfOpen && socket.listenerCount('end') === 1) {
+    socket.removeAllListeners('end');
   }
 }
 

@@ -1,5 +1,5 @@
 import { CloseCode } from '../codec/close-code.ts';
-import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../codec/close-payload.ts';
+import { decodeClosePayload, encodeClosePayload, fitReason } from '../codec/close-payload.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
 import { borrowEncoder, returnEncoder } from '../codec/encoder-pool.ts';
 import type { FrameEncoder } from '../codec/frame-encoder.ts';
@@ -7,6 +7,7 @@ import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
 import { decodeMessage } from '../codec/message-assembler.ts';
 import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
 import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
+import { checkBytes } from './check-bytes.ts';
 import type { Compressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
 import { frameRules } from './frame-rules.ts';
@@ -68,7 +69,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** Bytes that wait in the output, or to be compressed for it. */
   get outputBytes(): number {
-    return this.#encodedBytes + (this.#latestPing?.length ?? 0) + (this.#sends?.waitingBytes ?? 0);
+    return (this.#output?.bufferedBytes ?? 0) + (this.#latestPing?.length ?? 0) + (this.#sends?.waitingBytes ?? 0);
   }
 
   /** Resolves when no message waits to be compressed; `undefined` when none does. */
@@ -172,7 +173,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#dropWaiting();
     const code = closeCodeOf(error);
     // What went wrong on this side is nobody else's business.
-    const reason = code === CloseCode.InternalError ? '' : cutReason((error as Error).message);
+    const reason = code === CloseCode.InternalError ? '' : fitReason((error as Error).message);
     this.#close = { code: CloseCode.Abnormal, reason: '', wasClean: false };
     if (!this.#closeSent) this.#writeClose(encodeClosePayload(code, reason));
     this.#stopReceiving();
@@ -274,10 +275,6 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   }
 
   // ----------------------------------------------------------------------------------------------------------------
-
-  get #encodedBytes(): number {
-    return this.#output === undefined ? 0 : this.#output.bufferedBytes;
-  }
 
   /** Gives the encoder back, unless more was sent while its bytes were being written. */
   #returnOutput(): void {
@@ -399,20 +396,4 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#output.addFrame(bits, payload);
     if (waiting === 0) this.#events.onOutput();
   }
-}
-
-/**
- * Refuses what is not made of bytes. Of wider elements `length` and `byteLength` differ, and a frame that is sized by
- * one and filled by the other would show the peer what was in that memory before.
- */
-function checkBytes(data: Uint8Array, what: string): void {
-  if (data?.BYTES_PER_ELEMENT !== 1) throw new TypeError(`${what} bytes as a Buffer or Uint8Array`);
-}
-
-/** Shortens a reason to what fits in a Close frame, without cutting a character. */
-function cutReason(reason: string): string {
-  const bytes = Buffer.from(reason.slice(0, MAX_REASON_BYTES));
-  let end = Math.min(bytes.length, MAX_REASON_BYTES);
-  while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
-  return bytes.toString('utf8', 0, end);
 }
