@@ -59,19 +59,27 @@ async function measureWindow(server: RunningServer, load: RunningLoad, work: End
   };
 }
 
-interface RunningServer {
+export interface RunningServer {
   readonly hello: ServerHello;
+  readonly process: ChildProcess;
   ask(question: 'usage' | 'gc'): Promise<ServerUsage>;
   stop(): Promise<void>;
 }
 
-async function startServer(setup: Setup, contestant: Contestant, work: EndToEndCase): Promise<RunningServer> {
+/** @param channel - whether the server can be sent messages, which something that is loaded into it answers */
+export async function startServer(
+  setup: Setup,
+  contestant: Contestant,
+  work: EndToEndCase,
+  channel: boolean = false,
+): Promise<RunningServer> {
   const { variant, file, env } = contestant;
   const task: ServerTask = { work, variant, lib: setup.lib, peers: setup.peers };
   const flags = contestant.runtime === 'bun' ? [] : ['--expose-gc', ...setup.nodeFlags];
   const script = join(setup.bench, 'e2e', 'servers', `${file}.js`);
   const command = [setup.runtimes[contestant.runtime]!, ...flags, script, JSON.stringify(task)];
-  const child = start(setup, SERVER_CORE, command, ['pipe', 'pipe', 'pipe'], env);
+  const stdio: Stdio[] = ['pipe', 'pipe', 'pipe'];
+  const child = start(setup, SERVER_CORE, command, channel ? [...stdio, 'ipc'] : stdio, env);
   let complaints = '';
   child.stderr!.on('data', (chunk) => {
     complaints += chunk;
@@ -84,6 +92,7 @@ async function startServer(setup: Setup, contestant: Contestant, work: EndToEndC
   };
   return {
     hello: await next<ServerHello>(),
+    process: child,
     ask: (question) => {
       child.stdin!.write(`${question}\n`);
       return next<ServerUsage>();
@@ -97,12 +106,12 @@ async function startServer(setup: Setup, contestant: Contestant, work: EndToEndC
   };
 }
 
-interface RunningLoad {
+export interface RunningLoad {
   measure(): Promise<LoadResult>;
   stop(): void;
 }
 
-async function startLoad(setup: Setup, task: LoadTask): Promise<RunningLoad> {
+export async function startLoad(setup: Setup, task: LoadTask): Promise<RunningLoad> {
   const command = [setup.loadNode, join(setup.bench, 'e2e', 'load.js'), JSON.stringify(task)];
   const child = start(setup, LOAD_CORE, command, ['ignore', 'inherit', 'inherit', 'ipc']);
   const next = (): Promise<LoadMessage> => {
@@ -135,11 +144,13 @@ async function startLoad(setup: Setup, task: LoadTask): Promise<RunningLoad> {
   };
 }
 
+type Stdio = 'pipe' | 'ignore' | 'inherit' | 'ipc';
+
 function start(
   setup: Setup,
   core: string,
   command: readonly string[],
-  stdio: ('pipe' | 'ignore' | 'inherit' | 'ipc')[],
+  stdio: Stdio[],
   env: Readonly<Record<string, string>> = {},
 ): ChildProcess {
   const [program, ...args] = setup.pinned ? ['taskset', '-c', core, ...command] : command;

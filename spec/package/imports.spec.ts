@@ -42,6 +42,12 @@ const RESERVED: Readonly<Record<string, string>> = {
   'node:https': 'server',
 };
 
+/** Files that may have the pure part of a module that is not their layer's, if it is there. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  // A function that masks bytes.
+  'codec/mask-native.ts': 'node:http',
+};
+
 interface Import {
   readonly from: string;
   readonly isType: boolean;
@@ -86,6 +92,7 @@ function findViolations(lib: string): string[] {
 
 function breaksBuiltins(file: string, from: string, isType: boolean): string | undefined {
   if (!from.startsWith('node:')) return 'lib has no dependencies; a module of Node is written node:name';
+  if (EXCEPTIONS[file] === from) return undefined;
   const owner = RESERVED[from];
   const layer = layerOf(file);
   const allowed = LAYERS[layer]?.builtins;
