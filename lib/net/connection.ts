@@ -221,8 +221,6 @@ export class Connection {
 
   /** @internal */
   onDrain(): void {
-    // A peer that reads is there, though its answer to a Ping may wait behind all it has still to read.
-    this.#liveness.heard();
     this.#outbox.flushOutput();
   }
 
@@ -331,6 +329,16 @@ export class Connection {
   /** @internal */
   get isPaused(): boolean {
     return this.#intake.isPaused;
+  }
+
+  /** @internal */
+  get hasUnsent(): boolean {
+    return this.#transport.pendingBytes > 0;
+  }
+
+  /** @internal */
+  get leftBytes(): number {
+    return this.#transport.leftBytes;
   }
 
   /** @internal */

@@ -22,6 +22,12 @@ interface AttachedDuplex extends Duplex {
   [kTransport]?: Transport;
 }
 
+/** What a socket of node:net counts; nothing of it is certain to be there. */
+interface CountingDuplex extends Duplex {
+  readonly bytesWritten?: number;
+  readonly _handle?: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null;
+}
+
 /**
  * How bytes are read and written: the one place that touches a socket.
  *
@@ -72,6 +78,17 @@ export class Transport {
   /** Bytes that were written and have not left. */
   get pendingBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  /**
+   * A count of the bytes that have left, as exact as the socket can tell; only differences mean anything. Of a plain
+   * socket also those of a write that has not left as a whole. Not cheap.
+   */
+  get leftBytes(): number {
+    const { _handle, bytesWritten = 0, writableLength } = this.#socket as CountingDuplex;
+    const { bytesWritten: taken, writeQueueSize } = _handle ?? {};
+    if (typeof taken === 'number' && typeof writeQueueSize === 'number') return taken - writeQueueSize;
+    return bytesWritten - writableLength;
   }
 
   /** Whether the socket asked to wait for `onDrain` before more is written. */
