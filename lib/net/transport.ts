@@ -104,12 +104,18 @@ export class Transport {
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
     if (!socket.writable) return true;
-    if (chunks.length === 1) {
-      socket.write(chunks[0]);
-    } else {
-      socket.cork();
-      for (const chunk of chunks) socket.write(chunk);
-      socket.uncork();
+    try {
+      if (chunks.length === 1) {
+        socket.write(chunks[0]);
+      } else {
+        socket.cork();
+        for (const chunk of chunks) socket.write(chunk);
+        socket.uncork();
+      }
+    } catch {
+      // No stream of node:net throws; one that does must not stop the output of others.
+      this.destroy();
+      return false;
     }
     return this.#plain && socket.writableLength === 0;
   }
@@ -143,9 +149,11 @@ export class Transport {
     this.#socket.end();
   }
 
-  /** Cuts the transport at once. */
+  /** Cuts the transport at once. `onClose` follows, and not before this returns. */
   destroy(): void {
     this.#socket.destroy();
+    // What is no socket may never say 'close'.
+    if (!this.#ownsChunks) setImmediate(close, this);
   }
 
   /** @internal */
@@ -179,6 +187,10 @@ export class Transport {
     this.#events.onClose();
     for (const done of waiting ?? []) done();
   }
+}
+
+function close(transport: Transport): void {
+  transport.close();
 }
 
 /** Sees to it that an error of the socket, whose 'close' is all that matters, does not end the process. */
