@@ -111,6 +111,22 @@ for (const [road, listen] of ROADS) {
       });
     }
 
+    it('writes headers of several lines, with the 101 and with a refusal', async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware((ctx) => {
+        ctx.setResponseHeader('Set-Cookie', ['a=1', 'b=2']);
+        if (ctx.getRequestPath() === '/refused') ctx.setResponseStatusCode(401);
+      });
+      server.route('/', () => {});
+      const port = await listen(server);
+      for (const path of ['/', '/refused']) {
+        const client = await WsClient.connect(port);
+        const { status, text } = await client.write(upgradeRequest(path)).readHead();
+        assert.equal(status, path === '/' ? 101 : 401);
+        assert.match(text, /\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n/);
+      }
+    });
+
     it('runs no middleware behind the one that refuses by aborted()', async () => {
       const { server } = makeServer();
       server.upgradeMiddleware((ctx) => void ctx.aborted());
