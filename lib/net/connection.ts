@@ -20,6 +20,8 @@ export interface ConnectionOwner {
   readonly isBusy: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
+  /** This side has cut the connection: no message is wanted any more. */
+  onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
   onConnectionClosed(info: CloseInfo): void;
 }
@@ -186,6 +188,7 @@ export class Connection {
 
   /** Cuts the connection without a closing handshake. */
   destroy(): void {
+    this.#owner?.onDestroyed();
     this.#transport.destroy();
   }
 
