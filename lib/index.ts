@@ -27,6 +27,6 @@ export type { Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
 export { type Body, Request } from './server/request.ts';
 export type { SocketAddress } from './server/request-head.ts';
-export { Response } from './server/response.ts';
+export { type HeaderValue, Response } from './server/response.ts';
 export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';

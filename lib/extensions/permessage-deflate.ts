@@ -5,11 +5,12 @@ import {
   reserveContextBytes,
   reservedContextBytes,
 } from './context-budget.ts';
+import { ContextInflater } from './context-inflater.ts';
 import { type Deflated, Deflater, type DeflateSettings } from './deflate.ts';
 import type { DeflateOptions } from './deflate-options.ts';
 import { acceptOffer, type DeflateParams } from './deflate-params.ts';
 import type { Extension } from './extension-header.ts';
-import { ContextInflater, type Inflated, type Inflater, sharedInflater } from './inflate.ts';
+import { type Inflated, type Inflater, sharedInflater } from './inflate.ts';
 import { MAX_IN_PLACE_BYTES } from './scratch.ts';
 import { canUseHandles } from './zlib-handle.ts';
 

@@ -1,77 +1,74 @@
+import { constants, createInflateRaw, type ZlibOptions } from 'node:zlib';
 import {
-  constants,
-  createDeflateRaw,
-  createInflateRaw,
-  type DeflateRaw,
-  type InflateRaw,
-  type ZlibOptions,
-} from 'node:zlib';
+  type Binding,
+  CHUNK_BYTES,
+  DEFAULT_LEVEL,
+  DEFAULT_MEM_LEVEL,
+  DEFAULT_WINDOW_BITS,
+  HELLO,
+  HELLO_BYTES,
+  watchBinding,
+  type ZlibHandle,
+} from './zlib-binding.ts';
 
 /**
- * Synchronous calls of a zlib stream that lives on between them. Node has no public way to do that: its streams work in
- * the thread pool, at 50 to 60 µs a call, and its `*Sync` functions make and destroy a stream a call. Both are made of
- * a handle with a synchronous `writeSync`, which takes a few microseconds for a small message. This file is the only one
- * that touches it; `canUseHandles` tells whether it works as expected, and nothing here is used if it does not.
+ * A raw deflate or inflate that lives on between calls, each of which is made in place or in the thread pool. Node has no
+ * public way to do that: its streams work in the thread pool only, at 50 to 60 µs a call, and its `*Sync` functions make
+ * and destroy a stream a call. Both are made of a handle with a synchronous `writeSync`, which takes a few microseconds
+ * for a small message, and a `write` that is done in the thread pool. Only here and in `zlib-binding.ts` is it touched;
+ * `canUseHandles` tells whether it works as expected, and nothing of it is used if it does not.
  */
 
-/** The binding of a stream, as Node 20 to 26 have it. */
-interface ZlibHandle {
-  onerror: (message: string, errno: number, code: string) => void;
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inputOffset: number,
-    inputBytes: number,
-    output: Uint8Array,
-    outputOffset: number,
-    outputBytes: number,
-  ): void;
-  reset(): void;
+/** A call in the thread pool: its memory, which nothing else may keep alive, and who waits for it. */
+interface Running {
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+  readonly resolve: (succeeded: boolean) => void;
 }
 
-interface ZlibInternals {
-  readonly _handle: ZlibHandle;
-  /** Where the handle leaves how many bytes of output are free, and how many of the input were not read. */
-  readonly _writeState: Uint32Array;
-  _processChunk(chunk: Buffer, flush: number): Buffer;
-}
-
-/** The stream's own buffer for its output is not used: the smallest that Node allows. */
-const CHUNK_BYTES = 64;
-
-/** A raw deflate or inflate that runs in place. Must be closed. */
+/** A raw deflate or inflate. Must be closed. */
 export class LiveZlib {
-  readonly #stream: DeflateRaw | InflateRaw;
   readonly #handle: ZlibHandle;
-  readonly #state: Uint32Array;
+  /** How many bytes of output are free, and how many of the input were not read. */
+  readonly #state = new Uint32Array(2);
   #failed = false;
   #closed = false;
+  #running: Running | undefined;
 
-  private constructor(stream: DeflateRaw | InflateRaw) {
-    this.#stream = stream;
-    const { _handle, _writeState } = stream as unknown as ZlibInternals;
-    this.#handle = _handle;
-    this.#state = _writeState;
-    // The stream's own listener would destroy the stream.
-    _handle.onerror = () => {
+  private constructor(mode: number, { windowBits, level, memLevel, strategy }: ZlibOptions, binding: Binding) {
+    const { Handle, moreArguments } = binding;
+    this.#handle = new Handle(mode);
+    this.#handle.onerror = () => {
       this.#failed = true;
+      this.#finish();
     };
+    this.#handle.init(
+      windowBits ?? DEFAULT_WINDOW_BITS,
+      level ?? DEFAULT_LEVEL,
+      memLevel ?? DEFAULT_MEM_LEVEL,
+      strategy ?? constants.Z_DEFAULT_STRATEGY,
+      this.#state,
+      () => this.#finish(),
+      ...moreArguments,
+    );
   }
 
-  static deflate(options: ZlibOptions): LiveZlib {
-    return new LiveZlib(createDeflateRaw({ ...options, chunkSize: CHUNK_BYTES }));
+  /** Only where `canUseHandles`. */
+  static deflate(options: ZlibOptions, binding: Binding | undefined = findBinding()): LiveZlib {
+    return new LiveZlib(constants.DEFLATERAW, options, binding!);
   }
 
-  static inflate(options: ZlibOptions): LiveZlib {
-    return new LiveZlib(createInflateRaw({ ...options, chunkSize: CHUNK_BYTES }));
+  /** Only where `canUseHandles`. */
+  static inflate(options: ZlibOptions, binding: Binding | undefined = findBinding()): LiveZlib {
+    return new LiveZlib(constants.INFLATERAW, options, binding!);
   }
 
-  /** Bytes of the input that the last `run` did not read. */
+  /** Bytes of the input that the last call did not read. */
   get unreadBytes(): number {
     return this.#state[1]!;
   }
 
-  /** Bytes of the output that the last `run` did not write. */
+  /** Bytes of the output that the last call did not write. */
   get freeBytes(): number {
     return this.#state[0]!;
   }
@@ -80,9 +77,59 @@ export class LiveZlib {
    * Reads `input[start, end)` and writes to `output[outputStart, outputEnd)`, until either is at its end or the deflate
    * stream is; flushes what there is (Z_SYNC_FLUSH).
    *
-   * @returns false when the input is no deflate data; `reset` makes the next run possible
+   * @returns false when the input is no deflate data; `reset` makes the next call possible
    */
   run(
+    input: Uint8Array,
+    start: number,
+    end: number,
+    output: Uint8Array,
+    outputStart: number,
+    outputEnd: number,
+  ): boolean {
+    return this.#runSync(constants.Z_SYNC_FLUSH, input, start, end, output, outputStart, outputEnd);
+  }
+
+  /** Inflates as `run` does, but reads no further than to the end of the block that it is in, or begins. */
+  runBlock(input: Uint8Array, output: Uint8Array): boolean {
+    return this.#runSync(constants.Z_BLOCK, input, 0, input.length, output, 0, output.length);
+  }
+
+  /**
+   * Does what `run` does in the thread pool. Nothing else may be called until it is done, except `close`; input and output
+   * are not to be touched.
+   */
+  runLater(
+    input: Uint8Array,
+    start: number,
+    end: number,
+    output: Uint8Array,
+    outputStart: number,
+    outputEnd: number,
+  ): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false);
+    this.#failed = false;
+    return new Promise((resolve) => {
+      this.#running = { input, output, resolve };
+      const { Z_SYNC_FLUSH } = constants;
+      this.#handle.write(Z_SYNC_FLUSH, input, start, end - start, output, outputStart, outputEnd - outputStart);
+    });
+  }
+
+  /** Forgets all that was read and written. */
+  reset(): void {
+    if (!this.#closed) this.#handle.reset();
+  }
+
+  /** Frees the memory of zlib: at once, or when `runLater` is done. Safe to call again; all calls fail from now on. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#running === undefined) this.#handle.close();
+  }
+
+  #runSync(
+    flush: number,
     input: Uint8Array,
     start: number,
     end: number,
@@ -93,74 +140,56 @@ export class LiveZlib {
     // A handle that is closed would end the process.
     if (this.#closed) return false;
     this.#failed = false;
-    const { Z_SYNC_FLUSH } = constants;
-    this.#handle.writeSync(Z_SYNC_FLUSH, input, start, end - start, output, outputStart, outputEnd - outputStart);
+    this.#handle.writeSync(flush, input, start, end - start, output, outputStart, outputEnd - outputStart);
     return !this.#failed;
   }
 
-  /** Forgets all that was read and written. */
-  reset(): void {
-    if (!this.#closed) this.#handle.reset();
-  }
-
-  /** Frees the memory of zlib. Safe to call again; `run` fails from now on. */
-  close(): void {
-    this.#closed = true;
-    this.#stream.destroy();
+  /** The thread pool is done; or, of a call in place, there was an error. */
+  #finish(): void {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    if (this.#closed) this.#handle.close();
+    running.resolve(!this.#failed && !this.#closed);
   }
 }
 
-let usable: boolean | undefined;
+let found: { readonly binding: Binding | undefined } | undefined;
 
-/** Tells whether this Node can do what `LiveZlib` needs. Tried once, on first use. */
+/** Looked for once, on first use. */
+function findBinding(): Binding | undefined {
+  found ??= { binding: probeHandles(createInflateRaw) };
+  return found.binding;
+}
+
+/** Tells whether this Node can do what `LiveZlib` needs. */
 export function canUseHandles(): boolean {
-  usable ??= probeHandles(createInflateRaw);
-  return usable;
+  return findBinding() !== undefined;
 }
 
-/** "Hello" as RFC 7692 §7.2.3.1 has it, with the tail that a message leaves out. */
-const HELLO: Buffer = Buffer.from('f248cdc9c907000000ffff', 'hex');
-const HELLO_BYTES = 5;
+/** The length of the block that `HELLO` ends with, and the first byte of another. */
+const TAIL_AND_MORE: Buffer = Buffer.from('0000ffff00', 'hex');
+const TAIL_BYTES = 4;
 
 /**
- * Finds out whether handles work, without calling one in a way that could end the process: the shape of a call is first
- * watched in one that Node makes itself.
+ * Finds out whether handles work.
  *
  * @param makeStream - zlib's `createInflateRaw`, or what a spec puts in its place
+ * @returns `undefined` if they do not
  */
-export function probeHandles(makeStream: typeof createInflateRaw): boolean {
+export function probeHandles(makeStream: typeof createInflateRaw): Binding | undefined {
   try {
-    return hasExpectedCalls(makeStream) && worksAsExpected();
+    const binding = watchBinding(makeStream);
+    return binding !== undefined && worksAsExpected(binding) ? binding : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-function hasExpectedCalls(makeStream: typeof createInflateRaw): boolean {
-  const stream = makeStream({ chunkSize: CHUNK_BYTES });
-  const { _handle, _writeState, _processChunk } = stream as unknown as ZlibInternals;
-  const { writeSync } = _handle;
-  let calls = 0;
-  let asExpected = typeof _handle.reset === 'function' && typeof _handle.onerror === 'function';
-  _handle.writeSync = (...args) => {
-    calls++;
-    const [flush, input, inputOffset, inputBytes, output, outputOffset, outputBytes, ...more] = args as unknown[];
-    asExpected &&=
-      flush === constants.Z_SYNC_FLUSH && input === HELLO && inputOffset === 0 && inputBytes === HELLO.length;
-    asExpected &&=
-      output instanceof Uint8Array && outputOffset === 0 && outputBytes === CHUNK_BYTES && more.length === 0;
-    writeSync.apply(_handle, args);
-    asExpected &&= _writeState[0] === CHUNK_BYTES - HELLO_BYTES && _writeState[1] === 0;
-  };
-  const hello = _processChunk.call(stream, HELLO, constants.Z_SYNC_FLUSH);
-  stream.destroy();
-  return asExpected && calls === 1 && hello.toString() === 'Hello';
-}
-
-/** A round trip, output that does not fit, bad data, and that a reset forgets all of it. */
-function worksAsExpected(): boolean {
-  const deflate = LiveZlib.deflate({});
-  const inflate = LiveZlib.inflate({});
+/** A round trip, output that does not fit, the end of a block, bad data, and that a reset forgets all of it. */
+function worksAsExpected(binding: Binding): boolean {
+  const deflate = LiveZlib.deflate({}, binding);
+  const inflate = LiveZlib.inflate({}, binding);
   const output = Buffer.alloc(CHUNK_BYTES);
   const hello = Buffer.from('Hello');
   const deflatesHello = (): boolean =>
@@ -173,6 +202,11 @@ function worksAsExpected(): boolean {
     inflate.run(HELLO, HELLO.length - inflate.unreadBytes, HELLO.length, output, HELLO_BYTES - 1, CHUNK_BYTES) &&
     inflate.freeBytes === CHUNK_BYTES - HELLO_BYTES &&
     output.toString('latin1', 0, HELLO_BYTES) === 'Hello';
+  const stopsAtBlocks = (): boolean =>
+    inflate.run(HELLO, 0, HELLO.length - TAIL_BYTES, output, 0, CHUNK_BYTES) &&
+    inflate.runBlock(TAIL_AND_MORE, output) &&
+    inflate.freeBytes === CHUNK_BYTES &&
+    inflate.unreadBytes === TAIL_AND_MORE.length - TAIL_BYTES;
   const resets = (): boolean => {
     deflate.reset();
     inflate.reset();
@@ -182,6 +216,7 @@ function worksAsExpected(): boolean {
     return (
       deflatesHello() &&
       inflatesHello() &&
+      stopsAtBlocks() &&
       // Block type 3 does not exist.
       !inflate.run(Buffer.of(0xff), 0, 1, output, 0, CHUNK_BYTES) &&
       resets() &&

@@ -1,3 +1,4 @@
+import { isHost } from './host.ts';
 import type { UpgradeHead } from './upgrade.ts';
 
 /**
@@ -10,10 +11,6 @@ export type OriginRule =
   | '*'
   | readonly string[]
   | ((origin: string | undefined, request: UpgradeHead) => boolean);
-
-const CHAR_SPACE = 0x20;
-/** What ends the host in a URL, or the user in front of it. */
-const NOT_IN_HOST = '/?#@\\';
 
 const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
   ['http:', '80'],
@@ -43,12 +40,4 @@ function isSameOrigin(origin: string, host: string | undefined): boolean {
   const asked = new URL(`${protocol}//${host}`);
   // A proxy that ends TLS may name the port that the browser left out, or leave out the one it named.
   return asked.hostname === hostname && (asked.port || defaultPort) === (port || defaultPort);
-}
-
-/** Tells whether a Host header is a host and a port at most, and nothing that a URL parser would mend or cut off. */
-function isHost(host: string): boolean {
-  for (let i = 0; i < host.length; i++) {
-    if (host.charCodeAt(i) <= CHAR_SPACE || NOT_IN_HOST.includes(host[i]!)) return false;
-  }
-  return true;
 }

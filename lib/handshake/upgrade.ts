@@ -1,6 +1,7 @@
 import { HandshakeError } from '../errors.ts';
 import { isValidKey } from './accept-key.ts';
 import { listHasToken, parseTokenList } from './header-list.ts';
+import { isHost } from './host.ts';
 import { isOriginAllowed, type OriginRule } from './origin.ts';
 
 /** The head of a request, as `node:http` gives it: header names in lower case, repeated headers joined by commas. */
@@ -13,6 +14,8 @@ export interface UpgradeHead {
     readonly host?: string | undefined;
     readonly origin?: string | undefined;
   };
+  /** Names and values by turns, as they came: `node:http` keeps the first Host, and hides the others. */
+  readonly rawHeaders?: readonly string[] | undefined;
 }
 
 /** What a valid upgrade request asks for. */
@@ -43,7 +46,7 @@ export function checkUpgrade(request: UpgradeHead, origins: OriginRule): Upgrade
   if (!listHasToken(header(request, 'connection') ?? '', 'upgrade')) {
     throw new HandshakeError(400, 'the header Connection must contain "Upgrade" (§4.2.1)');
   }
-  if (request.headers.host === undefined) throw new HandshakeError(400, 'the header Host is missing (§4.2.1)');
+  checkHost(request);
   const version = header(request, 'sec-websocket-version');
   if (version === undefined) throw new HandshakeError(400, 'the header Sec-WebSocket-Version is missing (§4.2.1)');
   if (version !== WEBSOCKET_VERSION) {
@@ -57,6 +60,18 @@ export function checkUpgrade(request: UpgradeHead, origins: OriginRule): Upgrade
     throw new HandshakeError(403, 'pages of this origin may not connect; the option origins of the server allows more');
   }
   return { key, subprotocols: parseSubprotocols(header(request, 'sec-websocket-protocol')) };
+}
+
+/** Checks the header Host, which must stand once, and be a host: RFC 6455 §4.2.1 item 2, RFC 9112 §3.2. */
+function checkHost(request: UpgradeHead): void {
+  const { host } = request.headers;
+  if (host === undefined) throw new HandshakeError(400, 'the header Host is missing (§4.2.1)');
+  // The host of ws: and http: is never empty (RFC 6455 §3, RFC 9110 §4.2.1).
+  if (!isHost(host)) throw new HandshakeError(400, 'the header Host must be a host and a port (§4.2.1)');
+  const names = request.rawHeaders?.filter((_, i) => i % 2 === 0) ?? [];
+  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+    throw new HandshakeError(400, 'the header Host must stand once (RFC 9112 §3.2)');
+  }
 }
 
 /** Reads Sec-WebSocket-Protocol: one token or more, each once. RFC 6455 §4.1 item 10. */

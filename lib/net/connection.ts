@@ -20,6 +20,8 @@ export interface ConnectionOwner {
   readonly isBusy: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
+  /** This side has cut the connection: no message is wanted any more. */
+  onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
   onConnectionClosed(info: CloseInfo): void;
 }
@@ -185,6 +187,7 @@ export class Connection {
 
   /** Cuts the connection without a closing handshake. */
   destroy(): void {
+    this.#owner?.onDestroyed();
     this.#transport.destroy();
   }
 
@@ -227,8 +230,6 @@ export class Connection {
 
   /** @internal */
   onDrain(): void {
-    // A peer that reads is there, though its answer to a Ping may wait behind all it has still to read.
-    this.#liveness.heard();
     this.#outbox.flushOutput();
   }
 
@@ -337,6 +338,16 @@ export class Connection {
   /** @internal */
   get isPaused(): boolean {
     return this.#intake?.isPaused ?? false;
+  }
+
+  /** @internal */
+  get hasUnsent(): boolean {
+    return this.#transport.pendingBytes > 0;
+  }
+
+  /** @internal */
+  get leftBytes(): number {
+    return this.#transport.leftBytes;
   }
 
   /** @internal */

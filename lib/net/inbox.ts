@@ -30,9 +30,9 @@ export class Inbox implements Flushable {
     return this.#queue.length >= this.#limits.maxQueuedMessages || this.#waitingBytes >= this.#limits.maxQueuedBytes;
   }
 
-  /** Whether somebody is waiting in `receive`. */
+  /** Whether somebody is waiting in `receive` for a message that has not come. */
   get hasReceivers(): boolean {
-    return this.#queue.waiting > 0;
+    return this.#queue.waiting > this.#queue.length;
   }
 
   push(message: Message): void {

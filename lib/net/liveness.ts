@@ -8,6 +8,10 @@ import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 export interface LivenessHost {
   /** Whether the peer is made to wait: then it can neither be heard nor blamed. */
   readonly isPaused: boolean;
+  /** Whether bytes wait to leave that the transport has been given. */
+  readonly hasUnsent: boolean;
+  /** A count of the bytes that have left, of which the differences matter. Asked for at a heartbeat only. */
+  readonly leftBytes: number;
   /** @throws {TypeError | RangeError | ConnectionClosedError} */
   sendPing(payload: Uint8Array): void;
   /** No message came or went for too long. */
@@ -25,6 +29,8 @@ export class Liveness implements WheelEntry {
   /** Whether anything was received since the last heartbeat, and whether there was one. */
   #heard = false;
   #heartbeatSent = false;
+  /** How many bytes had left at the last heartbeat, if others were waiting. */
+  #leftBytes = Number.POSITIVE_INFINITY;
   /** Ticks of the wheel: when the next heartbeat is due, and when the last message came or went. */
   #heartbeatDue: number;
   #lastMessage: number;
@@ -115,12 +121,16 @@ export class Liveness implements WheelEntry {
     if (next !== Number.POSITIVE_INFINITY) timerWheel.schedule(this, next * TICK_MS);
   }
 
-  /** Sends a heartbeat, unless nothing was heard since the last one: then the peer is gone. */
+  /** Sends a heartbeat, unless there was no sign of life since the last one: then the peer is gone. */
   #beat(): boolean {
-    if (this.#heartbeatSent && !this.#heard) {
+    const { hasUnsent, leftBytes } = this.#host;
+    // A peer that reads is there, though its Pong has to wait behind all that it has still to read. What leaves at once,
+    // with nothing in front of it, only shows that the system had room for it.
+    if (this.#heartbeatSent && !this.#heard && leftBytes <= this.#leftBytes) {
       this.#host.onDead();
       return false;
     }
+    this.#leftBytes = hasUnsent ? leftBytes : Number.POSITIVE_INFINITY;
     this.#heard = false;
     this.#heartbeatSent = true;
     const payload = this.#send(undefined);

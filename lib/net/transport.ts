@@ -22,6 +22,12 @@ interface AttachedDuplex extends Duplex {
   [kTransport]?: Transport;
 }
 
+/** What a socket of node:net counts; nothing of it is certain to be there. */
+interface CountingDuplex extends Duplex {
+  readonly bytesWritten?: number;
+  readonly _handle?: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null;
+}
+
 /**
  * How bytes are read and written: the one place that touches a socket.
  *
@@ -75,6 +81,17 @@ export class Transport {
     return this.#socket.writableLength;
   }
 
+  /**
+   * A count of the bytes that have left, as exact as the socket can tell; only differences mean anything. Of a plain
+   * socket also those of a write that has not left as a whole. Not cheap.
+   */
+  get leftBytes(): number {
+    const { _handle, bytesWritten = 0, writableLength } = this.#socket as CountingDuplex;
+    const { bytesWritten: taken, writeQueueSize } = _handle ?? {};
+    if (typeof taken === 'number' && typeof writeQueueSize === 'number') return taken - writeQueueSize;
+    return bytesWritten - writableLength;
+  }
+
   /** Whether the socket asked to wait for `onDrain` before more is written. */
   get blocked(): boolean {
     return this.#socket.writableNeedDrain;
@@ -88,12 +105,18 @@ export class Transport {
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
     if (!socket.writable) return true;
-    if (chunks.length === 1) {
-      socket.write(chunks[0]);
-    } else {
-      socket.cork();
-      for (const chunk of chunks) socket.write(chunk);
-      socket.uncork();
+    try {
+      if (chunks.length === 1) {
+        socket.write(chunks[0]);
+      } else {
+        socket.cork();
+        for (const chunk of chunks) socket.write(chunk);
+        socket.uncork();
+      }
+    } catch {
+      // No stream of node:net throws; one that does must not stop the output of others.
+      this.destroy();
+      return false;
     }
     return this.#plain && socket.writableLength === 0;
   }
@@ -127,9 +150,11 @@ export class Transport {
     this.#socket.end();
   }
 
-  /** Cuts the transport at once. */
+  /** Cuts the transport at once. `onClose` follows, and not before this returns. */
   destroy(): void {
     this.#socket.destroy();
+    // What is no socket may never say 'close'.
+    if (!this.#ownsChunks) setImmediate(close, this);
   }
 
   /** @internal */
@@ -173,6 +198,10 @@ function dropIdleEndListener(socket: Duplex): void {
   if (socket instanceof Socket && socket.allowHalfOpen && socket.listenerCount('end') === 1) {
     socket.removeAllListeners('end');
   }
+}
+
+function close(transport: Transport): void {
+  transport.close();
 }
 
 /** Sees to it that an error of the socket, whose 'close' is all that matters, does not end the process. */

@@ -2,7 +2,7 @@ import { unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
-import { Response } from './response.ts';
+import { type HeaderValue, Response } from './response.ts';
 import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
 
 /**
@@ -131,8 +131,12 @@ export class Context {
     return this;
   }
 
-  /** Sets a response header. @throws {TypeError} for what no header may hold, such as a line break */
-  setResponseHeader(name: string, value: string): this {
+  /**
+   * Sets a response header, in place of any of the same name. A list is written as one line each: `Set-Cookie`.
+   *
+   * @throws {TypeError} for what no header may hold, such as a line break
+   */
+  setResponseHeader(name: string, value: HeaderValue): this {
     this.getResponse().setHeader(name, value);
     return this;
   }

@@ -151,7 +151,7 @@ export class HttpExchange implements Exchange {
 
   #setHead(response: Response): void {
     this.#response.statusCode = response.getStatusCode();
-    for (const [name, value] of response.getHeaders()) this.#response.setHeader(name, value);
+    for (const [name, value] of response.headerValues) this.#response.setHeader(name, value);
   }
 
   async #startEventStream(response: Response): Promise<void> {

@@ -11,6 +11,7 @@ import type { ResolvedOptions } from './options.ts';
 const REQUEST_TIMEOUT_MS = 300_000;
 /** How often node:http looks for requests that take too long. */
 const CHECK_INTERVAL_MS = 1000;
+const CLOSED_EARLY = 'the server was closed before it listened: await run() before close()';
 
 /** What a listener does with what comes in. */
 export interface ListenerEvents {
@@ -50,14 +51,16 @@ export class HttpListener {
   }
 
   /**
-   * Opens the port. Resolves once it is open; rejects with InvalidStateError (WS_ERR_PORT_IN_USE), or with the error of
-   * the system.
+   * Opens the port. Resolves once it is open; rejects with InvalidStateError (WS_ERR_PORT_IN_USE, or WS_ERR_SERVER_STATE
+   * if it was closed meanwhile), or with the error of the system.
    */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
     try {
       await new Promise<void>((resolve, reject) => {
         this.#http.once('error', reject);
+        // While a name is being looked up nothing listens yet, and what is closed then never will.
+        this.#http.once('close', () => reject(new InvalidStateError('WS_ERR_SERVER_STATE', CLOSED_EARLY)));
         this.#http.listen({ port, host }, resolve);
       });
     } catch (error) {

@@ -1,11 +1,14 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Body } from './request.ts';
 
+/** The value of a header: a list where it has several lines, such as two of Set-Cookie. */
+export type HeaderValue = string | readonly string[];
+
 /** What is to be sent as the answer to an HTTP request, or to refuse an upgrade. */
 export class Response {
   #statusCode: number | undefined;
   #body: Body | undefined;
-  readonly #headers = new Map<string, readonly [name: string, value: string]>();
+  readonly #headers = new Map<string, readonly [name: string, value: HeaderValue]>();
 
   /** The status that was set, else 200. */
   getStatusCode(): number {
@@ -21,20 +24,45 @@ export class Response {
     return this;
   }
 
+  /** The value of a header, names in any case; those of several lines are joined by commas. */
   getHeader(name: string): string | undefined {
-    return this.#headers.get(name.toLowerCase())?.[1];
+    const value = this.#headers.get(name.toLowerCase())?.[1];
+    return typeof value === 'object' ? value.join(', ') : value;
   }
 
-  /** The headers in the order they were set, as name and value. */
+  /** The header lines in the order they were set, as name and value. */
   getHeaders(): readonly (readonly [name: string, value: string])[] {
-    return [...this.#headers.values()];
+    const lines: (readonly [string, string])[] = [];
+    for (const [name, value] of this.#headers.values()) {
+      if (typeof value === 'object') for (const line of value) lines.push([name, line]);
+      else lines.push([name, value]);
+    }
+    return lines;
   }
 
-  /** Sets a header in place of any of the same name. @throws {TypeError} for what no header may hold, such as a line break */
-  setHeader(name: string, value: string): this {
+  /** The headers in the order they were set, each once. @internal */
+  get headerValues(): Iterable<readonly [name: string, value: HeaderValue]> {
+    return this.#headers.values();
+  }
+
+  /**
+   * Sets a header in place of any of the same name. A list is written as one line each, and an empty one is no header.
+   *
+   * @throws {TypeError} for what no header may hold, such as a line break
+   */
+  setHeader(name: string, value: HeaderValue): this {
     validateHeaderName(name);
-    validateHeaderValue(name, value);
-    this.#headers.set(name.toLowerCase(), [name, value]);
+    const key = name.toLowerCase();
+    if (!Array.isArray(value)) {
+      validateHeaderValue(name, value as string);
+      this.#headers.set(key, [name, value]);
+      return this;
+    }
+    // A copy: what is changed behind the check would not be checked.
+    const values = [...value];
+    for (const line of values) validateHeaderValue(name, line);
+    if (values.length === 0) this.#headers.delete(key);
+    else this.#headers.set(key, [name, values]);
     return this;
   }
 

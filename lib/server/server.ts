@@ -161,7 +161,7 @@ export class Server {
   /**
    * Listens. Resolves once the port is open.
    *
-   * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running), WS_ERR_UNKNOWN_ROUTE
+   * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running, or closed meanwhile), WS_ERR_UNKNOWN_ROUTE
    * (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
    */
   async run(): Promise<void> {

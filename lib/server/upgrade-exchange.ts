@@ -52,15 +52,19 @@ export class UpgradeExchange implements Exchange {
   /** Opens the WebSocket: writes the head that says so. */
   accept(answer: string): void {
     this.#answered = true;
-    this.#socket.write(answer, 'latin1');
-    if (this.#over === undefined) return;
-    this.#socket.off('close', this.#over);
-    this.#over();
+    try {
+      this.#socket.write(answer, 'latin1');
+    } catch {
+      this.#socket.destroy();
+    }
+    this.#leave();
   }
 
   /** Cuts the connection. */
   destroy(): void {
     this.#socket.destroy();
+    // What is no socket may never say 'close'.
+    this.#leave();
   }
 
   /** Refuses the upgrade with what was set. */
@@ -72,10 +76,15 @@ export class UpgradeExchange implements Exchange {
   refuseWith(statusCode: number, body: string | Uint8Array, headers: readonly HeaderLine[] = []): void {
     if (this.isOver) return;
     this.#answered = true;
-    this.#socket.end(formatRefusal(statusCode, body, headers));
+    try {
+      this.#socket.end(formatRefusal(statusCode, body, headers));
+    } catch {
+      this.destroy();
+      return;
+    }
     // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
     this.#socket.resume();
-    this.#wait(LINGER_MS, () => this.#socket.destroy());
+    this.#wait(LINGER_MS, () => this.destroy());
   }
 
   async sendResponse(response: Response): Promise<void> {
@@ -101,6 +110,15 @@ export class UpgradeExchange implements Exchange {
   async close(response: Response | undefined): Promise<void> {
     if (response === undefined) this.refuseWith(REFUSED, '');
     else this.refuse(response);
+  }
+
+  /** Ends the waiting, if there was any. */
+  #leave(): void {
+    const over = this.#over;
+    if (over === undefined) return;
+    this.#over = undefined;
+    this.#socket.off('close', over);
+    over();
   }
 
   /** Waits for the client, or for what it waits for: in an upgrade that is answered at once, none of this is needed. */

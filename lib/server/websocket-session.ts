@@ -142,6 +142,10 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     return true;
   }
 
+  onDestroyed(): void {
+    this.#over = true;
+  }
+
   onConnectionClosed(_info: CloseInfo): void {
     this.#host.onSessionClosed(this);
   }

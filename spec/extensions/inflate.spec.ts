@@ -1,33 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { constants, createDeflateRaw, deflateRawSync } from 'node:zlib';
-import { closeCodeOf, type ErrorCode, WebSocketError } from '../../lib/errors.ts';
-import { ContextInflater, type Inflated, type Inflater, sharedInflater } from '../../lib/extensions/inflate.ts';
+import { deflateRawSync } from 'node:zlib';
+import { closeCodeOf } from '../../lib/errors.ts';
+import { ContextInflater } from '../../lib/extensions/context-inflater.ts';
+import { type Inflated, type Inflater, sharedInflater } from '../../lib/extensions/inflate.ts';
 import { bytesOf } from '../support/arbitraries.ts';
 import { hex } from '../support/hex.ts';
+import { deflate, inflate, LARGE, RANDOM } from '../support/inflating.ts';
 
 const MIB = 1024 * 1024;
-
-/** Inflates a payload that lies in the middle of other bytes, as one in a receive buffer does. */
-async function inflate(
-  inflater: Inflater,
-  payload: Buffer,
-  { isText = false, maxBytes = 4 * MIB, error = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' as ErrorCode } = {},
-): Promise<string | Buffer | ErrorCode> {
-  const bytes = Buffer.concat([hex('aabbcc'), payload, hex('ddeeff')]);
-  const result: Inflated | Promise<Inflated> = inflater.inflate(isText, bytes, 3, 3 + payload.length, {
-    maxBytes,
-    error,
-  });
-  bytes.fill(0);
-  const message = await result;
-  return message instanceof WebSocketError ? message.code : message;
-}
-
-/** The payload of a message that starts with an empty window, as a peer compresses it. */
-function deflate(data: Buffer | string): Buffer {
-  return deflateRawSync(data, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
-}
 
 /** A final block with all of the data, §7.2.3.4, without the padding. */
 function deflateFinal(data: Buffer | string): Buffer {
@@ -35,10 +16,6 @@ function deflateFinal(data: Buffer | string): Buffer {
 }
 
 const PADDING = hex('00');
-const LARGE = Buffer.from(
-  JSON.stringify(Array.from({ length: 20_000 }, (_, id) => ({ id, name: `user ${id * 7919}` }))),
-);
-const RANDOM = bytesOf(300_000, 7);
 
 const kinds: Record<string, () => Inflater> = {
   sharedInflater: () => sharedInflater,
@@ -151,6 +128,21 @@ for (const [kind, make] of Object.entries(kinds)) {
       assert.equal(closeCodeOf(error), 1007);
     });
 
+    it('refuses a message that was cut short', async () => {
+      const payload = deflate('a message of some length, with some length');
+      for (let length = 1; length < payload.length; length++) {
+        assert.equal(await inflate(make(), payload.subarray(0, length)), 'WS_ERR_INFLATE_FAILED', `${length} bytes`);
+      }
+      const large = deflate(RANDOM);
+      assert.equal(await inflate(make(), large.subarray(0, -1)), 'WS_ERR_INFLATE_FAILED');
+      assert.equal(await inflate(make(), large.subarray(0, 100_000)), 'WS_ERR_INFLATE_FAILED');
+    });
+
+    it('refuses a message with the tail that is to be left out', async () => {
+      const payload = Buffer.concat([deflate('Hello'), hex('0000ffff')]);
+      assert.equal(await inflate(make(), payload), 'WS_ERR_INFLATE_FAILED');
+    });
+
     it('stops at the limit, and not before', async () => {
       for (const size of [1, 5, 1000, 65_535, 65_536, 65_551, 65_552, 65_553, 100_000, 131_104, 200_000]) {
         const payloads = [deflate(bytesOf(size, 1)), deflate(Buffer.alloc(size)), deflate(LARGE.subarray(0, size))];
@@ -190,25 +182,6 @@ for (const [kind, make] of Object.entries(kinds)) {
 }
 
 describe('sharedInflater', () => {
-  it('refuses a message that was cut short', async () => {
-    const payload = deflate('a message of some length, with some length');
-    for (let length = 1; length < payload.length; length++) {
-      assert.equal(
-        await inflate(sharedInflater, payload.subarray(0, length)),
-        'WS_ERR_INFLATE_FAILED',
-        `${length} bytes`,
-      );
-    }
-    const large = deflate(RANDOM);
-    assert.equal(await inflate(sharedInflater, large.subarray(0, -1)), 'WS_ERR_INFLATE_FAILED');
-    assert.equal(await inflate(sharedInflater, large.subarray(0, 100_000)), 'WS_ERR_INFLATE_FAILED');
-  });
-
-  it('refuses a message with the tail that is to be left out', async () => {
-    const payload = Buffer.concat([deflate('Hello'), hex('0000ffff')]);
-    assert.equal(await inflate(sharedInflater, payload), 'WS_ERR_INFLATE_FAILED');
-  });
-
   it('keeps nothing of one message for the next', async () => {
     assert.equal(await inflate(sharedInflater, hex('f2 48 cd c9 c9 07 00'), { isText: true }), 'Hello');
     // §7.2.3.2: "Hello" once more, as a reference to the one before.
@@ -218,79 +191,5 @@ describe('sharedInflater', () => {
   it('has nothing to close', async () => {
     sharedInflater.close();
     assert.equal(await inflate(sharedInflater, deflate('still here'), { isText: true }), 'still here');
-  });
-});
-
-/** Compresses messages of one connection as a peer that keeps its context does. */
-async function deflateAll(messages: readonly Buffer[], windowBits: number): Promise<Buffer[]> {
-  const stream = createDeflateRaw({ windowBits });
-  const payloads: Buffer[] = [];
-  for (const message of messages) {
-    const chunks: Buffer[] = [];
-    const collect = (chunk: Buffer): void => {
-      chunks.push(chunk);
-    };
-    stream.on('data', collect);
-    await new Promise<void>((resolve) => {
-      stream.write(message);
-      stream.flush(constants.Z_SYNC_FLUSH, resolve);
-    });
-    stream.off('data', collect);
-    payloads.push(Buffer.concat(chunks).subarray(0, -4));
-  }
-  stream.destroy();
-  return payloads;
-}
-
-describe('ContextInflater', () => {
-  it('decompresses a message that refers to the one before, RFC 7692 §7.2.3.2', async () => {
-    const inflater = new ContextInflater(15);
-    assert.equal(await inflate(inflater, hex('f2 48 cd c9 c9 07 00'), { isText: true }), 'Hello');
-    assert.equal(await inflate(inflater, hex('f2 00 11 00 00'), { isText: true }), 'Hello');
-    inflater.close();
-  });
-
-  it('keeps its window behind small and large messages, of every window size', async () => {
-    const messages = [10, 1000, 70_000, 100, 300_000, 0, 5, 65_552, 65_536].map((size) => LARGE.subarray(0, size));
-    messages.splice(5, 1);
-    for (let windowBits = 9; windowBits <= 15; windowBits++) {
-      const inflater = new ContextInflater(windowBits);
-      for (const [i, payload] of (await deflateAll(messages, windowBits)).entries()) {
-        const result = await inflate(inflater, payload);
-        assert.ok(Buffer.isBuffer(result) && result.equals(messages[i]!), `window ${windowBits}, message ${i}`);
-      }
-      inflater.close();
-    }
-  });
-
-  it('refuses references beyond its window', async () => {
-    const far = Buffer.concat([bytesOf(300, 1), bytesOf(3000, 2), bytesOf(300, 1)]);
-    assert.equal(((await inflate(new ContextInflater(13), deflate(far))) as Buffer).length, far.length);
-    const [first, second] = await deflateAll([far, bytesOf(300, 1)], 13);
-    const small = new ContextInflater(8);
-    await inflate(small, first!);
-    assert.equal(await inflate(small, second!), 'WS_ERR_INFLATE_FAILED');
-  });
-
-  it('fails when it is closed, also in the middle of a message', async () => {
-    const inflater = new ContextInflater(15);
-    assert.equal(await inflate(inflater, deflate('a'), { isText: true }), 'a');
-    const pending = inflate(inflater, deflate(LARGE));
-    inflater.close();
-    assert.equal(await pending, 'WS_ERR_INFLATE_FAILED');
-    assert.equal(await inflate(inflater, deflate('a')), 'WS_ERR_INFLATE_FAILED');
-    new ContextInflater(15).close();
-  });
-
-  it('lets the event loop turn while it works on a large message', async () => {
-    let turns = 0;
-    const count = (): void => {
-      turns++;
-      timer = setImmediate(count);
-    };
-    let timer = setImmediate(count);
-    assert.equal((await inflate(new ContextInflater(15), deflate(LARGE), {})).length, LARGE.length);
-    clearImmediate(timer);
-    assert.ok(turns >= Math.floor(LARGE.length / 65_552) - 1, `${turns} turns`);
   });
 });

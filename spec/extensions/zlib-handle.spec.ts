@@ -55,6 +55,48 @@ describe('LiveZlib', () => {
   });
 });
 
+describe('LiveZlib in the thread pool', () => {
+  const bytes = bytesOf(1000, 1);
+  const input = deflateRawSync(bytes);
+
+  it('goes on where a call in place has stopped, and lets one go on where it has stopped', async () => {
+    const zlib = LiveZlib.inflate({});
+    assert.ok(zlib.run(input, 0, input.length, output, 0, 300));
+    assert.ok(await zlib.runLater(input, input.length - zlib.unreadBytes, input.length, output, 300, 600));
+    assert.equal(zlib.freeBytes, 0);
+    assert.ok(zlib.run(input, input.length - zlib.unreadBytes, input.length, output, 600, output.length));
+    assert.ok(output.subarray(0, 1000).equals(bytes));
+    zlib.close();
+  });
+
+  it('says so when the input is bad, and works again after a reset', async () => {
+    const zlib = LiveZlib.inflate({});
+    assert.equal(await zlib.runLater(Buffer.of(0xff, 1, 2), 0, 3, output, 0, output.length), false);
+    zlib.reset();
+    assert.equal(await zlib.runLater(input, 0, input.length, output, 0, output.length), true);
+    assert.ok(output.subarray(0, 1000).equals(bytes));
+    zlib.close();
+  });
+
+  it('fails when it is closed meanwhile, and frees its handle once it is done', async (t) => {
+    const prototype = Object.getPrototypeOf((createInflateRaw() as unknown as { _handle: object })._handle);
+    const close = t.mock.method(prototype as { close(): void }, 'close');
+    for (const data of [input, Buffer.of(0xff)]) {
+      const before = close.mock.callCount();
+      const zlib = LiveZlib.inflate({});
+      const pending = zlib.runLater(data, 0, data.length, output, 0, output.length);
+      zlib.close();
+      zlib.close();
+      zlib.reset();
+      assert.equal(close.mock.callCount(), before, 'not while it is at work');
+      assert.equal(zlib.run(input, 0, input.length, output, 0, output.length), false);
+      assert.equal(await pending, false);
+      assert.equal(close.mock.callCount(), before + 1);
+      assert.equal(await zlib.runLater(data, 0, data.length, output, 0, output.length), false);
+    }
+  });
+});
+
 describe('canUseHandles', () => {
   it('finds that handles work on the versions of Node that are supported', () => {
     assert.equal(canUseHandles(), true);
@@ -76,7 +118,7 @@ function spoilt(
 
 describe('probeHandles', () => {
   it('takes zlib as it is', () => {
-    assert.equal(probeHandles(createInflateRaw), true);
+    assert.notEqual(probeHandles(createInflateRaw), undefined);
   });
 
   it('refuses handles that are not as expected, and never calls what it does not know', () => {
@@ -120,10 +162,17 @@ describe('probeHandles', () => {
           return process.call(stream, chunk, flush).subarray(1);
         };
       }),
+      'another way to set it up': spoilt((stream) => {
+        stream._writeState = new Uint32Array(2);
+      }),
+      'no call in the thread pool': spoilt((_stream, handle) => {
+        Object.defineProperty(handle, 'write', { get: () => () => {}, set: () => {} });
+      }),
       'no reset': spoilt((_stream, handle) => {
         handle.reset = undefined;
       }),
     };
-    for (const [reason, makeStream] of Object.entries(reasons)) assert.equal(probeHandles(makeStream), false, reason);
+    for (const [reason, makeStream] of Object.entries(reasons))
+      assert.equal(probeHandles(makeStream), undefined, reason);
   });
 });

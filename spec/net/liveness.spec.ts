@@ -20,8 +20,10 @@ const LIMITS: LivenessLimits = { heartbeatIntervalMs: 50, idleTimeoutMs: 0, clos
 function watch(limits: Partial<LivenessLimits> = {}) {
   const seen: string[] = [];
   const pings: Buffer[] = [];
-  const host: LivenessHost & { isPaused: boolean } = {
+  const host: LivenessHost & { isPaused: boolean; hasUnsent: boolean; leftBytes: number } = {
     isPaused: false,
+    hasUnsent: false,
+    leftBytes: 0,
     sendPing: (payload) => void pings.push(Buffer.from(payload)),
     onIdle: () => void seen.push('idle'),
     onDead: () => void seen.push('dead'),
@@ -92,6 +94,26 @@ describe('Liveness', () => {
     assert.ok(timerWheel.now - now >= 3 && timerWheel.now - now <= 5, `${timerWheel.now - now} ticks of 50 ms`);
   });
 
+  it('keeps a peer that says nothing while what waits for it leaves, and finds out when it reads no more', async () => {
+    const { host, pings, seen } = watch();
+    host.hasUnsent = true;
+    for (let beat = 1; beat <= 5; beat++) {
+      await until('a heartbeat', () => pings.length === beat);
+      host.leftBytes++;
+    }
+    await until('the last heartbeat', () => pings.length === 6);
+    await until('the end', () => seen.length > 0);
+    assert.deepEqual([pings.length, seen], [6, ['dead']]);
+  });
+
+  it('takes what leaves at once for no sign of life: it is the system that took it', async () => {
+    const { host, pings, seen } = watch();
+    await until('a heartbeat', () => pings.length === 1);
+    host.leftBytes += 1000;
+    await until('the end', () => seen.length > 0);
+    assert.deepEqual([pings.length, seen], [1, ['dead']]);
+  });
+
   it('tells when no message has come or gone for too long, whatever else was heard', async () => {
     const { liveness, seen } = watch({ heartbeatIntervalMs: 0, idleTimeoutMs: 150 });
     const { now } = timerWheel;
@@ -155,6 +177,45 @@ describe('the liveness of connections', () => {
     assert.equal((await client.readFrame())?.opcode, 9);
     await client.waitForEnd();
     assert.equal(stream.state, 'closed');
+  });
+
+  for (const how of ['many messages', 'one message']) {
+    it(`keeps a peer that reads ${how} slowly and says nothing, until it reads no more`, async () => {
+      const interval = 150;
+      const { client, stream } = await start({ heartbeatIntervalMs: interval, backpressurePolicy: 'wait' });
+      client.socket.pause();
+      const size = 1024 * 1024;
+      if (how === 'one message') void stream.send(Buffer.alloc(96 * size));
+      else for (let i = 0; i < 96; i++) void stream.send(Buffer.alloc(size));
+      const { now } = timerWheel;
+      let read = 0;
+      const take = (chunk: Buffer) => {
+        read += chunk.length;
+        if (read >= 4 * size) client.socket.pause();
+      };
+      client.socket.on('data', take);
+      // Four beats, in each of which it reads so much that the system's buffers cannot hide it.
+      for (let tick = 1; tick <= 12; tick++) {
+        await until('a tick', () => timerWheel.now >= now + tick);
+        assert.equal(stream.state, 'open');
+        read = 0;
+        client.socket.resume();
+      }
+      const stopped = timerWheel.now;
+      client.socket.off('data', take).pause();
+      await soon('the end', stream.closed);
+      const ticks = timerWheel.now - stopped;
+      assert.ok(ticks <= (3 * interval) / 50 + 2, `${ticks} ticks`);
+    });
+  }
+
+  it('takes a peer that has vanished for no reader: what it is sent stays in the system', async () => {
+    const { client, stream } = await start({ heartbeatIntervalMs: 100 });
+    client.socket.pause();
+    // More than a socket takes before it asks to wait, and less than the system does.
+    const sends = setInterval(() => void stream.send(Buffer.alloc(20_000)), 20);
+    onCleanUp(() => clearInterval(sends));
+    assert.equal((await soon('the end', stream.closed)).code, 1006);
   });
 
   it('keeps a peer that only answers Pings, and knows its latency', async () => {

@@ -135,9 +135,11 @@ for (const [name, makePair] of TRANSPORTS) {
       assert.ok(transport.blocked);
       assert.ok(transport.pendingBytes > 0);
       events.told.length = 0;
+      const { leftBytes } = transport;
       there.resume();
       await until('drain', () => events.told.includes('drain'));
       assert.equal(transport.blocked, false);
+      assert.ok(transport.leftBytes > leftBytes);
     });
 
     it('calls back for writes that will never leave', async () => {

@@ -52,7 +52,12 @@ describe('RFC 6455 §4.2.1 Reading the client’s opening handshake', () => {
     assert.equal(await statusOf({ '': 'GET http://server.example.com/chat?x=1 HTTP/1.1' }), 101);
   });
 
-  it('2: must have a Host', async () => assert.equal(await statusOf({ Host: undefined }), 400));
+  it('2: must have a Host that is one, once', async () => {
+    assert.equal(await statusOf({ Host: undefined }), 400);
+    for (const host of ['Host:', 'Host: ', 'Host: a b', 'Host: a\r\nHost: a', 'Host: a\r\nhost: b']) {
+      assert.equal(await statusOf({ Host: host }), 400, host);
+    }
+  });
 
   it('3: must have Upgrade: websocket, in any case of letters', async () => {
     assert.equal(await statusOf({ Upgrade: 'Upgrade: WebSocket' }), 101);

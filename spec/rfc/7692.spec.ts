@@ -100,6 +100,17 @@ describe('RFC 7692', () => {
         assert.deepEqual(received(recorder), [{ type: 'message', data: 'Hello' }, 'WS_ERR_INFLATE_FAILED']);
       });
 
+      it('refuses a message that was cut short for itself, §7.2.2, and takes nothing of the next for its rest', () => {
+        for (let length = 1; length < HELLO.length; length++) {
+          const both = frames(role, [FIN | RSV1 | TEXT, HELLO.subarray(0, length)], [FIN | RSV1 | TEXT, HELLO]);
+          for (const params of [TAKEOVER, NO_TAKEOVER]) {
+            const recorder = open(role, params).receive(both);
+            assert.deepEqual(received(recorder), ['WS_ERR_INFLATE_FAILED'], `${length} bytes`);
+            assertSentClose(recorder, 1007);
+          }
+        }
+      });
+
       it('reads §7.2.3.6 an empty message', () => {
         const bytes = frames(role, [FIN | RSV1 | TEXT, hex('00')], [FIN | RSV1 | BINARY, hex('00')]);
         assert.deepEqual(open(role).receive(bytes).messages(), ['', hex('')]);

@@ -122,28 +122,32 @@ describe('a server with perMessageDeflate', () => {
     );
   });
 
-  it('keeps messages in order, of which some take time', async () => {
-    const [client] = await open(echo({ perMessageDeflate: { thresholdBytes: 0 } }).server);
-    const messages = [LARGE, 'small', bytesOf(200_000, 1).toString('latin1'), LONG, LARGE.slice(1), '', 'end'];
-    for (const [i, message] of messages.entries()) {
-      client.write(
-        i % 3 === 2
-          ? clientFrame(FIN | TEXT, message)
-          : clientFrame(FIN | RSV1 | TEXT, message === '' ? '\0' : deflate(message)),
+  for (const clientNoContextTakeover of [true, false]) {
+    const context = clientNoContextTakeover ? 'without' : 'with';
+    it(`keeps messages in order, of which some take time, ${context} takeover`, async () => {
+      const options = { thresholdBytes: 0, clientNoContextTakeover };
+      const [client] = await open(echo({ perMessageDeflate: options }).server);
+      const messages = [LARGE, 'small', bytesOf(200_000, 1).toString('latin1'), LONG, LARGE.slice(1), '', 'end'];
+      for (const [i, message] of messages.entries()) {
+        client.write(
+          i % 3 === 2
+            ? clientFrame(FIN | TEXT, message)
+            : clientFrame(FIN | RSV1 | TEXT, message === '' ? '\0' : deflate(message)),
+        );
+        client.ping(`${i}`);
+      }
+      const echoed: string[] = [];
+      while (echoed.length < messages.length) {
+        const { opcode, rsv1, payload } = (await client.readFrame())!;
+        if (opcode === TEXT) echoed.push(rsv1 ? inflate(payload) : payload.toString());
+      }
+      assert.deepEqual(
+        echoed.map((text) => text.length),
+        messages.map((text) => text.length),
       );
-      client.ping(`${i}`);
-    }
-    const echoed: string[] = [];
-    while (echoed.length < messages.length) {
-      const { opcode, rsv1, payload } = (await client.readFrame())!;
-      if (opcode === TEXT) echoed.push(rsv1 ? inflate(payload) : payload.toString());
-    }
-    assert.deepEqual(
-      echoed.map((text) => text.length),
-      messages.map((text) => text.length),
-    );
-    assert.ok(echoed.every((text, i) => text === messages[i]));
-  });
+      assert.ok(echoed.every((text, i) => text === messages[i]));
+    });
+  }
 
   it('gives a handler the large message in front of a Close frame, or of the end', async () => {
     const ends: ((client: WsClient) => void)[] = [
@@ -175,25 +179,29 @@ describe('a server with perMessageDeflate', () => {
     }
   });
 
-  it('survives a client that is cut off while its message is being decompressed', async () => {
-    const { server, errors } = makeServer({ perMessageDeflate: true });
-    let closed = 0;
-    server.onWebsocketConnected((ctx) => {
-      void ctx.getStream()!.closed.then(({ code }) => {
-        assert.equal(code, 1006);
-        closed++;
+  for (const clientNoContextTakeover of [true, false]) {
+    const context = clientNoContextTakeover ? 'without' : 'with';
+    it(`survives a client that is cut off while its message is being decompressed, ${context} takeover`, async () => {
+      const { server, errors } = makeServer({ perMessageDeflate: { clientNoContextTakeover } });
+      let closed = 0;
+      server.onWebsocketConnected((ctx) => {
+        void ctx.getStream()!.closed.then(({ code }) => {
+          assert.equal(code, 1006);
+          closed++;
+        });
       });
+      server.route('/', () => {});
+      for (let i = 0; i < 10; i++) {
+        const [client] = await open(server);
+        client.write(clientFrame(FIN | RSV1 | TEXT, deflate(LARGE + i)));
+        if (i % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+        client.reset();
+      }
+      await until('all ends', () => closed === 10);
+      assert.deepEqual(errors, []);
+      assert.equal(reservedContextBytes(), 0);
     });
-    server.route('/', () => {});
-    for (let i = 0; i < 10; i++) {
-      const [client] = await open(server);
-      client.write(clientFrame(FIN | RSV1 | TEXT, deflate(LARGE + i)));
-      if (i % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
-      client.reset();
-    }
-    await until('all ends', () => closed === 10);
-    assert.deepEqual(errors, []);
-  });
+  }
 
   it('closes with 1007 for data that cannot be decompressed, and with 1009 for a bomb', async () => {
     const { server } = echo({ perMessageDeflate: true, maxMessageBytes: 100_000 });

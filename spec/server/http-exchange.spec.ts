@@ -331,6 +331,24 @@ describe('HttpExchange, streams', () => {
   });
 });
 
+describe('HttpExchange, headers of several lines', () => {
+  it('writes each line, whole or streamed', async () => {
+    const { server, errors } = makeServer();
+    const cookies = ['a=1; Path=/', 'b=2'];
+    server.route('/whole', (ctx) => void ctx.setResponseHeader('Set-Cookie', cookies).setResponseBody('x'));
+    server.route('/streamed', (ctx) => void ctx.setResponseHeader('Set-Cookie', cookies).sendResponseBody('x'));
+    server.route('/one', (ctx) => void ctx.setResponseHeader('Set-Cookie', cookies.slice(0, 1)));
+    const client = await WsClient.connect(await run(server));
+    for (const path of ['/whole', '/streamed', '/one']) {
+      const { text } = await client.write(httpRequest('GET', path)).readResponse();
+      const lines = text.split('\r\n').filter((line) => line.startsWith('Set-Cookie'));
+      const expected = ['Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2'].slice(0, path === '/one' ? 1 : 2);
+      assert.deepEqual(lines, expected, path);
+    }
+    assert.deepEqual(errors, []);
+  });
+});
+
 describe('HttpExchange, what goes wrong', () => {
   it('answers 500 for what a handler throws, whatever it had set, and lives on', async () => {
     const { server, errors } = makeServer();

@@ -31,6 +31,25 @@ describe('Response', () => {
     ]);
   });
 
+  it('takes a list for a header of several lines, in place of any before', () => {
+    const cookies = ['a=1', 'b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT'];
+    const response = new Response()
+      .setHeader('X-A', '1')
+      .setHeader('set-cookie', 'old')
+      .setHeader('Set-Cookie', cookies);
+    cookies[0] = 'changed\r\nlater';
+    assert.deepEqual(response.getHeaders(), [
+      ['X-A', '1'],
+      ['Set-Cookie', 'a=1'],
+      ['Set-Cookie', 'b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT'],
+    ]);
+    assert.equal(response.getHeader('SET-cookie'), 'a=1, b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT');
+    assert.deepEqual([...response.headerValues].length, 2);
+    assert.deepEqual(response.setHeader('Set-Cookie', 'one').getHeaders().slice(1), [['Set-Cookie', 'one']]);
+    assert.deepEqual(response.setHeader('Set-Cookie', []).getHeaders(), [['X-A', '1']]);
+    assert.equal(response.getHeader('set-cookie'), undefined);
+  });
+
   it('refuses a status that ends no request', () => {
     for (const status of [0, 99, 100, 101, 199, 600, 200.5, Number.NaN, Infinity, '200' as unknown as number]) {
       assert.throws(() => new Response().setStatusCode(status), RangeError);
@@ -44,6 +63,9 @@ describe('Response', () => {
     }
     for (const value of ['a\r\nSet-Cookie: x', 'a\nb', 'a\rb', 'a\0', '\u20ac', undefined as unknown as string]) {
       assert.throws(() => new Response().setHeader('X', value), TypeError, JSON.stringify(value));
+      const response = new Response().setHeader('X', 'before');
+      assert.throws(() => response.setHeader('X', ['fine', value]), TypeError, JSON.stringify(value));
+      assert.equal(response.getHeader('x'), 'before');
     }
   });
 

@@ -190,6 +190,18 @@ describe('Server, close', () => {
     );
   });
 
+  it('rejects a run that it overtakes, and can run again', async () => {
+    for (const options of [{ host: 'localhost' }, { host: '127.0.0.1' }, {}]) {
+      const server = new Server({ ...options, port: 0 }).route('/', () => {});
+      const running = server.run();
+      running.catch(() => {});
+      await soon('the close', server.close());
+      await assert.rejects(soon('the run', running), { code: 'WS_ERR_SERVER_STATE' });
+      assert.equal(server.address(), undefined);
+      await WsClient.open(await run(server), '/', options);
+    }
+  });
+
   it('refuses a code and a reason that may not be sent, and goes on', async () => {
     const { server } = makeServer();
     server.route('/', (ctx) => ctx.sendResponseBody('on'));

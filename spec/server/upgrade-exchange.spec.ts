@@ -111,6 +111,22 @@ for (const [road, listen] of ROADS) {
       });
     }
 
+    it('writes headers of several lines, with the 101 and with a refusal', async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware((ctx) => {
+        ctx.setResponseHeader('Set-Cookie', ['a=1', 'b=2']);
+        if (ctx.getRequestPath() === '/refused') ctx.setResponseStatusCode(401);
+      });
+      server.route('/', () => {});
+      const port = await listen(server);
+      for (const path of ['/', '/refused']) {
+        const client = await WsClient.connect(port);
+        const { status, text } = await client.write(upgradeRequest(path)).readHead();
+        assert.equal(status, path === '/' ? 101 : 401);
+        assert.match(text, /\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n/);
+      }
+    });
+
     it('runs no middleware behind the one that refuses by aborted()', async () => {
       const { server } = makeServer();
       server.upgradeMiddleware((ctx) => void ctx.aborted());
@@ -278,6 +294,11 @@ for (const [road, listen] of ROADS) {
       ['no key', 'GET', { 'Sec-WebSocket-Key': undefined }, 400],
       ['two keys', 'GET', { 'Sec-WebSocket-Key': [SAMPLE_KEY, SAMPLE_KEY] }, 400],
       ['no host', 'GET', { Host: undefined }, 400],
+      ['an empty host', 'GET', { Host: '' }, 400],
+      ['a host of spaces', 'GET', { Host: ' \t' }, 400],
+      ['a host that is a port', 'GET', { Host: ':80' }, 400],
+      ['a host that is more', 'GET', { Host: 'a/b' }, 400],
+      ['two hosts', 'GET', { Host: ['localhost', 'localhost'] }, 400],
       ['subprotocols that are none', 'GET', { 'Sec-WebSocket-Protocol': 'a b' }, 400],
       ['subprotocols on two lines', 'GET', { 'Sec-WebSocket-Protocol': ['a', 'b'] }, 101],
       ['a subprotocol twice', 'GET', { 'Sec-WebSocket-Protocol': ['a', 'a'] }, 400],

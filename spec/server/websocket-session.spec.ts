@@ -160,6 +160,26 @@ describe('WebSocketSession, one handler a message', () => {
     assert.deepEqual(calls, ['1']);
   });
 
+  it('handles nothing more once the connection was cut, of what came with it and of what waits', async () => {
+    for (const isAsync of [false, true]) {
+      const { server, errors } = makeServer();
+      let handled = 0;
+      const over = defer();
+      server.route('/', (ctx) => {
+        handled++;
+        const stream = ctx.getStream()!;
+        void stream.closed.then(() => over.resolve());
+        if (!isAsync) return stream.destroy();
+        return settle().then(() => stream.destroy());
+      });
+      const client = await WsClient.open(await run(server));
+      client.write(Buffer.concat(Array.from({ length: 100 }, (_, i) => clientFrame(0x81, String(i)))));
+      await soon('the end', over.promise);
+      await settle(10);
+      assert.deepEqual([handled, errors], [1, []]);
+    }
+  });
+
   it('closes with the code and reason of close(), and refuses what may not be sent', async () => {
     const { server, errors } = makeServer();
     server.route('/', async (ctx) => {
@@ -448,6 +468,21 @@ describe('WebSocketSession, a handler that takes over', () => {
     client.send('second').send('third');
     assert.equal(await client.receive(), 'route: third');
     assert.deepEqual(background, ['second']);
+  });
+
+  it('holds one message back for a receive that nobody awaits, and no more', async () => {
+    const { server } = makeServer();
+    let left: PromiseLike<Request> | undefined;
+    server.route('/', async (ctx) => {
+      left ??= Request.websocketRequestFromStream(ctx.getStream()!);
+      await ctx.sendResponseBody(`handled ${ctx.getRequestBodyString()}`);
+    });
+    const client = await WsClient.open(await run(server));
+    assert.equal(await client.send('1').receive(), 'handled 1');
+    client.send('2');
+    for (const message of ['3', '4']) assert.equal(await client.send(message).receive(), `handled ${message}`);
+    assert.equal((await soon('the one held back', left!)).getBodyString(), '2');
+    assert.equal(await client.send('5').receive(), 'handled 5');
   });
 
   it('keeps the order when a receive that was left waiting gives up', async () => {

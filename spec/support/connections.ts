@@ -77,6 +77,8 @@ export class TestOwner implements ConnectionOwner {
     return this.take?.(data) ?? false;
   }
 
+  onDestroyed(): void {}
+
   onConnectionClosed(info: CloseInfo): void {
     this.closed.push(info);
   }

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isHost } from '../../lib/handshake/host.ts';
+
+describe('isHost', () => {
+  it('takes a name or an address, with a port or without', () => {
+    for (const text of [
+      'example.com',
+      'EXAMPLE.com:8080',
+      'localhost:',
+      'a',
+      'under_score.example',
+      'xn--bcher-kva.example',
+      'b%C3%BCcher.example',
+      '127.0.0.1:60000',
+      '[::1]',
+      '[::1]:8080',
+      '[fe80::1%25eth0]',
+      '[v1.a:b]:1',
+    ]) {
+      assert.equal(isHost(text), true, text);
+    }
+  });
+
+  it('takes nothing else: no empty host, no user, no path, and nothing to be mended', () => {
+    for (const text of [
+      '',
+      ':',
+      ':8080',
+      ' ',
+      'exa mple.com',
+      ' example.com',
+      'exa\tmple.com',
+      'example.com:port',
+      'example.com:80:80',
+      'example.com:-1',
+      'user@example.com',
+      'example.com/path',
+      'example.com?query',
+      'example.com#hash',
+      'example.com\\path',
+      'http://example.com',
+      'ex\u00e4mple.com',
+      'ex"ample.com',
+      '<example.com>',
+      '[]',
+      '[]:80',
+      '[::1',
+      '[::1]80',
+      '[::1]]',
+      '[[::1]]',
+      '::1',
+      'a[::1]',
+    ]) {
+      assert.equal(isHost(text), false, text);
+    }
+  });
+});
