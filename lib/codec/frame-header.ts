@@ -15,9 +15,9 @@ import {
 export const MAX_HEADER_BYTES = 14;
 
 /** In the seven length bits of the second byte: the length follows in 16 or in 64 bits. */
-const LENGTH_16 = 126;
+export const LENGTH_16 = 126;
 const LENGTH_64 = 127;
-const MASK_KEY_BYTES = 4;
+export const MASK_KEY_BYTES = 4;
 const UINT32 = 0x1_0000_0000;
 /** The high half of the largest length that a JavaScript number holds exactly, 2^53 - 1. */
 const MAX_SAFE_HIGH = 0x1f_ffff;

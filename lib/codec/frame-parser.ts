@@ -1,7 +1,14 @@
 import type { ErrorCode } from '../errors.ts';
-import { decodeFrameHeader, FrameHeader, type FrameRules, MAX_HEADER_BYTES } from './frame-header.ts';
-import { applyMask, rotateMaskKey } from './mask.ts';
-import { CONTROL_BIT } from './opcode.ts';
+import {
+  decodeFrameHeader,
+  FrameHeader,
+  type FrameRules,
+  LENGTH_16,
+  MASK_KEY_BYTES,
+  MAX_HEADER_BYTES,
+} from './frame-header.ts';
+import { applyMask, readMaskKey, rotateMaskKey } from './mask.ts';
+import { CONTROL_BIT, FIN, MASK_BIT, OpCode } from './opcode.ts';
 
 /**
  * What a parser tells of the bytes it reads. The bytes of a payload are unmasked and lie in the receive buffer:
@@ -29,6 +36,12 @@ const EMPTY = Buffer.alloc(0);
 
 /** What `decodeFrameHeader` found, for all parsers of the thread: it is read at once, before anybody else is called. */
 const header = new FrameHeader();
+
+/** First bytes of the usual frames: messages that are one frame. */
+const WHOLE_TEXT = FIN | OpCode.Text;
+const WHOLE_BINARY = FIN | OpCode.Binary;
+/** The longest header that is read on the short road: a length of 16 bits and a masking key. */
+const MAX_PLAIN_HEADER_BYTES = 8;
 
 const READING = 0;
 const PAUSED = 1;
@@ -63,6 +76,8 @@ class CutFrame {
 export class FrameParser {
   readonly #sink: FrameSink;
   readonly #rules: FrameRules;
+  /** The largest message that is read on the short road; negative where frames are not masked. */
+  readonly #maxPlainBytes: number;
   /** The frame that was begun and is not whole; `undefined` between frames, as it is while nothing comes. */
   #cut: CutFrame | undefined = undefined;
   #state = READING;
@@ -70,6 +85,7 @@ export class FrameParser {
   constructor(sink: FrameSink, rules: FrameRules) {
     this.#sink = sink;
     this.#rules = rules;
+    this.#maxPlainBytes = rules.expectMask ? rules.maxFrameBytes : -1;
   }
 
   /** Bytes held back until more arrive. */
@@ -102,13 +118,46 @@ export class FrameParser {
   push(bytes: Buffer, start: number = 0, end: number = bytes.length): number {
     let position = start;
     while (position < end && this.#state === READING) {
-      const cut = this.#cut;
-      position = cut === undefined ? this.#readFrame(bytes, position, end) : this.#readCut(cut, bytes, position, end);
+      if (this.#cut !== undefined) {
+        position = this.#readCut(this.#cut, bytes, position, end);
+      } else {
+        position = this.#readPlainFrames(bytes, position, end);
+        if (position < end && this.#state === READING) position = this.#readFrame(bytes, position, end);
+      }
     }
     return this.#state === STOPPED ? end : position;
   }
 
-  /** Reads a frame from its first byte on: the fast path, for frames that are whole in the chunk. */
+  /**
+   * The short road, at less than half the cost for a small frame (measured: bench/cases/parse.ts): masked messages of one
+   * frame below 64 KiB that are whole in the chunk. It stops before whatever differs in any way, a fault included, and
+   * leaves that to `#readFrame`.
+   */
+  #readPlainFrames(bytes: Buffer, start: number, end: number): number {
+    const last = end - MAX_PLAIN_HEADER_BYTES;
+    let position = start;
+    while (position <= last && this.#state === READING) {
+      const bits = bytes[position]!;
+      // Negative where the frame is not masked.
+      let length = bytes[position + 1]! - MASK_BIT;
+      let key = position + 2;
+      if (length >= LENGTH_16) {
+        length = length === LENGTH_16 ? (bytes[key]! << 8) | bytes[key + 1]! : -1;
+        if (length < LENGTH_16) break;
+        key += 2;
+      }
+      const payload = key + MASK_KEY_BYTES;
+      const payloadEnd = payload + length;
+      if ((bits !== WHOLE_TEXT && bits !== WHOLE_BINARY) || length < 0) break;
+      if (length > this.#maxPlainBytes || payloadEnd > end) break;
+      applyMask(bytes, payload, payloadEnd, readMaskKey(bytes, key));
+      this.#sink.onFrame(bits, bytes, payload, payloadEnd);
+      position = payloadEnd;
+    }
+    return position;
+  }
+
+  /** Reads a frame from its first byte on, if its header is whole in the chunk. */
   #readFrame(bytes: Buffer, start: number, end: number): number {
     const headerLength = decodeFrameHeader(header, bytes, start, end, this.#rules);
     if (headerLength <= 0) return headerLength < 0 ? this.#fail(end) : this.#keepHeader(bytes, start, end);

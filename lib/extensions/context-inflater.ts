@@ -2,8 +2,8 @@ import { copyAlone } from '../codec/copy-alone.ts';
 import { peerError } from '../errors.ts';
 import {
   type Inflated,
-  type Inflater,
   type InflateLimit,
+  type Inflater,
   MAX_FINAL_BLOCKS,
   readMessage,
   readScratch,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Appended to the client's key before hashing. RFC 6455 §1.3. */
 const KEY_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -8,9 +8,7 @@ const CHAR_EQUALS = 0x3d;
 
 /** Computes Sec-WebSocket-Accept from Sec-WebSocket-Key. RFC 6455 §4.2.2, step 5. */
 export function acceptKey(key: string): string {
-  return createHash('sha1')
-    .update(key + KEY_GUID)
-    .digest('base64');
+  return hash('sha1', key + KEY_GUID, 'base64');
 }
 
 /** Tells whether a Sec-WebSocket-Key is sixteen bytes in base64. RFC 6455 §4.2.1, item 5. */
