@@ -18,7 +18,7 @@ export class Context {
   #response: Response | undefined;
   #aborted = false;
   #closed = false;
-  /** How many handlers have been run for this request. @internal */
+  /** The handler that is to run when the one that takes time is done. @internal */
   nextHandler = 0;
 
   /** @internal */

@@ -25,9 +25,13 @@ export function answerNotFound(ctx: Context): void {
  * @returns what the last one returned, if that is a promise: when it is fulfilled, call again; else `undefined`
  */
 export function runUntilPending(handlers: readonly Handler[], ctx: Context): PromiseLike<unknown> | undefined {
-  while (ctx.nextHandler < handlers.length && !ctx.getAborted()) {
-    const result: unknown = handlers[ctx.nextHandler++]!(ctx);
-    if (isThenable(result)) return result;
+  for (let i = ctx.nextHandler; i < handlers.length; i++) {
+    if (ctx.getAborted()) return undefined;
+    const result: unknown = handlers[i]!(ctx);
+    if (isThenable(result)) {
+      ctx.nextHandler = i + 1;
+      return result;
+    }
   }
   return undefined;
 }
