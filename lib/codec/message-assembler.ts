@@ -50,14 +50,15 @@ export class MessageAssembler {
    * Adds the next piece, which is copied.
    *
    * @param remaining - bytes of the same frame that are still to come, in bytes
+   * @param isLast - whether the message ends with that frame
    * @returns the rule that the piece breaks, or `undefined`
    */
-  append(bytes: Buffer, start: number, end: number, remaining: number): ErrorCode | undefined {
+  append(bytes: Buffer, start: number, end: number, remaining: number, isLast: boolean = false): ErrorCode | undefined {
     const length = this.#length + end - start;
     // §10.4: by what the header announces, before anything is reserved.
     if (length + remaining > this.#maxMessageBytes) return 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
     if (this.#text !== undefined && !this.#text.push(bytes, start, end)) return 'WS_ERR_INVALID_UTF8';
-    if (length > this.#buffer.length) this.#grow(length, length + remaining);
+    if (length > this.#buffer.length) this.#grow(length, length + remaining, isLast);
     bytes.copy(this.#buffer, this.#length, start, end);
     this.#length = length;
     return undefined;
@@ -91,12 +92,13 @@ export class MessageAssembler {
 
   /**
    * Makes room for `needed` bytes: at least twice as much each time, so that all copying together stays linear, and up
-   * to the `announced` bytes of a frame of which a good part has come.
+   * to the `announced` bytes of a frame of which a good part has come; and to no more than those, if it is the last.
    */
-  #grow(needed: number, announced: number): void {
+  #grow(needed: number, announced: number, isLast: boolean): void {
     const doubled = Math.max(needed, FIRST_RESERVE_BYTES, this.#buffer.length * 2);
     const ahead = Math.min(announced, needed * MAX_AHEAD);
-    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(doubled, ahead), this.#maxMessageBytes));
+    const most = isLast ? announced : this.#maxMessageBytes;
+    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(doubled, ahead), most));
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
   }

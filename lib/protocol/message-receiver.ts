@@ -88,9 +88,10 @@ export class MessageReceiver {
     this.#assembler ??= new MessageAssembler(this.#maxMessageBytes);
     const assembler = this.#assembler;
     if (!assembler.active) this.#begin(assembler, bits);
-    const error = assembler.append(bytes, start, end, remaining);
+    const isLast = (bits & FIN) !== 0;
+    const error = assembler.append(bytes, start, end, remaining, isLast);
     if (error !== undefined) this.#fail(error);
-    else if (remaining === 0 && (bits & FIN) !== 0) this.#finish(assembler);
+    else if (remaining === 0 && isLast) this.#finish(assembler);
   }
 
   #begin(assembler: MessageAssembler, bits: number): void {

@@ -172,6 +172,22 @@ describe('MessageAssembler', () => {
     }
   });
 
+  it('reserves no more than the last frame announces, and hands that over as it is', () => {
+    for (const length of [1, 20, 4096, 100_000]) {
+      const assembler = new MessageAssembler(NO_LIMIT);
+      assembler.begin(false);
+      const source = bytesOf(length, length);
+      for (let i = 0; i < length; i += 1000) {
+        const end = Math.min(i + 1000, length);
+        assert.equal(assembler.append(source, i, end, length - end, true), undefined);
+        assert.ok(assembler.bufferedBytes <= length, `${assembler.bufferedBytes} of ${length}`);
+      }
+      const message = assembler.finish() as Buffer;
+      assert.deepEqual(message, source);
+      assert.equal(message.buffer.byteLength, length);
+    }
+  });
+
   it('reserves nothing for empty fragments', () => {
     const assembler = new MessageAssembler(100);
     assembler.begin(true);
