@@ -374,11 +374,15 @@ export class Connection {
   }
 
   #openInbox(): Inbox {
-    if (this.#inbox === undefined) {
-      this.#inbox = new Inbox(this.#limits, () => this.#intake?.resumeSoon());
-      if (this.#finished) this.#inbox.fail(this.#endError());
-    }
+    this.#inbox ??= this.#makeInbox();
     return this.#inbox;
+  }
+
+  // Apart from `#openInbox`: its closure would cost that some memory at every call.
+  #makeInbox(): Inbox {
+    const inbox = new Inbox(this.#limits, () => this.#intake?.resumeSoon());
+    if (this.#finished) inbox.fail(this.#endError());
+    return inbox;
   }
 
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */

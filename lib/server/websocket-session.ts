@@ -11,6 +11,7 @@ import type { Exchange } from './exchange.ts';
 import { type Handler, runHandlers, runUntilPending } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
+import { type Resumable, resumeAfter } from './resume-after.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /** What sessions ask of their server. */
@@ -38,7 +39,7 @@ let warned = false;
  * A WebSocket on the server, from the upgrade request to the end: runs the handlers of its route for each message, one
  * at a time and in order.
  */
-export class WebSocketSession implements Exchange, ConnectionOwner {
+export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   readonly head: RequestHead;
   readonly isWebSocket = true;
   attributes: Map<string, unknown> | undefined;
@@ -150,6 +151,19 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     this.#host.onSessionClosed(this);
   }
 
+  // --- told when a handler is done that took time -------------------------------------------------------------------
+
+  resume(ctx: Context): void {
+    this.#runOn(ctx);
+    this.#handleQueued();
+  }
+
+  resumeWithError(ctx: Context, error: unknown): void {
+    this.#fail(error, ctx);
+    this.#finish(ctx);
+    this.#handleQueued();
+  }
+
   // ----------------------------------------------------------------------------------------------------------------
 
   /** Runs what comes before the first message. */
@@ -165,45 +179,24 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     this.#handleQueued();
   }
 
-  /** Runs the handlers for one message, and stays synchronous if they do. */
+  /** Runs the handlers for one message. */
   #handle(data: string | Buffer): void {
     this.#busy = true;
-    const ctx = new Context(this, data);
+    this.#runOn(new Context(this, data));
+  }
+
+  /** Runs the handlers that are still to run, and stays synchronous if they do. */
+  #runOn(ctx: Context): void {
     try {
       const pending = runUntilPending(this.#handlers.message, ctx);
       if (pending !== undefined) {
-        void this.#handleLater(ctx, pending);
+        resumeAfter(pending, this, ctx);
         return;
       }
     } catch (error) {
       this.#fail(error, ctx);
     }
     this.#finish(ctx);
-  }
-
-  /**
-   * Goes on behind a handler that takes time, and then with the messages that came meanwhile: one asynchronous function
-   * for all of them, since each call of one costs as much as a handler.
-   */
-  async #handleLater(first: Context, firstPending: PromiseLike<unknown>): Promise<void> {
-    let ctx = first;
-    let pending: PromiseLike<unknown> | undefined = firstPending;
-    for (;;) {
-      try {
-        do {
-          if (pending !== undefined) await pending;
-          pending = runUntilPending(this.#handlers.message, ctx);
-        } while (pending !== undefined);
-      } catch (error) {
-        pending = undefined;
-        this.#fail(error, ctx);
-      }
-      this.#finish(ctx);
-      const data = this.#takeQueued();
-      if (data === undefined) return;
-      this.#busy = true;
-      ctx = new Context(this, data);
-    }
   }
 
   /** Handles the messages that came while handlers were running. */
