@@ -47,6 +47,10 @@ export function checkUpgrade(request: UpgradeHead, origins: OriginRule): Upgrade
     throw new HandshakeError(400, 'the header Connection must contain "Upgrade" (§4.2.1)');
   }
   checkHost(request);
+  // What follows the head is taken for frames, here; to a proxy in between it would be the body, and what follows that.
+  if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) !== 0) {
+    throw new HandshakeError(400, 'an upgrade request has no body');
+  }
   const version = header(request, 'sec-websocket-version');
   if (version === undefined) throw new HandshakeError(400, 'the header Sec-WebSocket-Version is missing (§4.2.1)');
   if (version !== WEBSOCKET_VERSION) {

@@ -42,6 +42,22 @@ export class HttpExchange implements Exchange {
     return this.#response.headersSent;
   }
 
+  /** Calls back when the response has left, or never will. */
+  whenClosed(callback: () => void): void {
+    this.#response.once('close', callback);
+  }
+
+  /** Says that the connection is gone, for a response of which node:http does not say so. */
+  lose(): void {
+    this.#response.destroy();
+    this.#response.emit('close');
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#request.socket.destroy();
+  }
+
   /** Has the connection end behind this response. */
   endConnection(): void {
     if (!this.isStarted) this.#response.shouldKeepAlive = false;

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { Door } from '../net/door.ts';
+import { surviveErrors } from '../net/transport.ts';
 import { HttpExchange } from './http-exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 
@@ -29,6 +30,8 @@ export class HttpListener {
   readonly #events: ListenerEvents;
   /** Requests whose responses have not left. */
   readonly #requests = new Set<HttpExchange>();
+  /** Those of one connection: a client may send several before the first is answered. */
+  readonly #requestsOf = new WeakMap<Duplex, Set<HttpExchange>>();
   #closing = false;
 
   constructor(options: ResolvedOptions, events: ListenerEvents) {
@@ -45,7 +48,7 @@ export class HttpListener {
     // It is called by http.close() too, and cuts responses that are on their way.
     http.closeIdleConnections = () => {};
     http.on('request', (request, response) => this.#handleRequest(request, response));
-    http.on('upgrade', (request, socket, head) => events.onUpgrade(request, socket, head));
+    http.on('upgrade', (request, socket, head) => this.#handleUpgrade(request, socket, head));
     this.#door = new Door(http, options, (request, socket, head) => events.onUpgrade(request, socket, head));
     this.#http = http;
   }
@@ -87,17 +90,50 @@ export class HttpListener {
   /** Cuts all connections of plain HTTP. */
   destroyAll(): void {
     this.#http.closeAllConnections();
+    // node:http has let go of those with an upgrade that waits.
+    for (const exchange of this.#requests) exchange.destroy();
   }
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
     const exchange = new HttpExchange(request, response, this.#options);
+    const siblings = this.#openRequestsOf(request.socket);
+    siblings.add(exchange);
     this.#requests.add(exchange);
     response.once('close', () => {
+      siblings.delete(exchange);
       this.#requests.delete(exchange);
       if (this.#closing) this.#closeIdle();
     });
     if (this.#closing) exchange.endConnection();
     this.#events.onRequest(exchange);
+  }
+
+  #openRequestsOf(socket: Duplex): Set<HttpExchange> {
+    let requests = this.#requestsOf.get(socket);
+    if (requests === undefined) {
+      const made = new Set<HttpExchange>();
+      requests = made;
+      this.#requestsOf.set(socket, made);
+      // Behind all that node:http does: it forgets those that wait behind another, and theirs would wait for ever.
+      socket.once('close', () => {
+        setImmediate(() => {
+          for (const exchange of made) exchange.lose();
+        });
+      });
+    }
+    return requests;
+  }
+
+  /** Has an upgrade wait for the requests before it: their responses come first, and not in the midst of a WebSocket. */
+  #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const before = this.#requestsOf.get(socket);
+    const [first] = before ?? [];
+    if (first === undefined) {
+      this.#events.onUpgrade(request, socket, head);
+      return;
+    }
+    surviveErrors(socket);
+    first.whenClosed(() => this.#handleUpgrade(request, socket, head));
   }
 
   /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */

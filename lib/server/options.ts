@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { inspect } from 'node:util';
 import {
   type DeflateOptions,
@@ -27,7 +28,7 @@ export interface ServerOptions {
    * a connection.
    */
   readonly perMessageDeflate?: boolean | PerMessageDeflateOptions;
-  /** Largest message taken; a larger one closes with 1009. Default 1 MiB. */
+  /** Largest message taken; a larger one closes with 1009. Default 1 MiB; no more than a string may have, 512 MiB. */
   readonly maxMessageBytes?: number;
   /** Largest frame taken; a larger one closes with 1009. Default: no more than `maxMessageBytes`. */
   readonly maxFrameBytes?: number;
@@ -131,6 +132,8 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
 /** Makes of Infinity, or of a fraction, what timers and node:http take; and fills in the defaults of options in options. */
 function bound(name: string, value: unknown): unknown {
   if (name === 'perMessageDeflate') return resolveDeflateOptions(value as boolean | PerMessageDeflateOptions);
+  // A text of more bytes may come to a string of more characters than there can be.
+  if (name === 'maxMessageBytes') return Math.min(value as number, constants.MAX_STRING_LENGTH);
   if (!name.endsWith('Ms') && name !== 'maxHeaderBytes') return value;
   return Math.min(Math.ceil(value as number), MAX_TIMER_MS);
 }

@@ -161,8 +161,8 @@ export class Server {
   /**
    * Listens. Resolves once the port is open.
    *
-   * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running, or closed meanwhile), WS_ERR_UNKNOWN_ROUTE
-   * (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
+   * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running, or closed meanwhile),
+   * WS_ERR_UNKNOWN_ROUTE (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
    */
   async run(): Promise<void> {
     if (this.#listener !== undefined) {

@@ -5,7 +5,7 @@ import type { Context } from '../../lib/server/context.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
-import { httpRequest, WsClient } from '../support/ws-client.ts';
+import { clientFrame, httpRequest, upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
 
@@ -328,6 +328,85 @@ describe('HttpExchange, streams', () => {
     }
     await settle();
     assert.deepEqual(errors, []);
+  });
+});
+
+describe('HttpExchange, several requests at once', () => {
+  it('answers them in order, and an upgrade behind them last', async () => {
+    const { server, errors } = makeServer();
+    const gates = [defer(), defer()];
+    server.route('/plain/:id', async (ctx) => {
+      await gates[Number(ctx.getRouteParam('id'))]!.promise;
+      ctx.setResponseBody(`plain ${ctx.getRouteParam('id')}`);
+    });
+    server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+    const client = await WsClient.connect(await run(server));
+    client.write(
+      Buffer.concat([
+        Buffer.from(httpRequest('GET', '/plain/0') + httpRequest('GET', '/plain/1') + upgradeRequest('/echo')),
+        clientFrame(0x81, 'early'),
+      ]),
+    );
+    await settle(20);
+    assert.equal(client.available, 0, 'nothing overtakes the first');
+    gates[1]!.resolve();
+    await settle(20);
+    assert.equal(client.available, 0);
+    gates[0]!.resolve();
+    assert.equal((await client.readResponse()).body, 'plain 0');
+    assert.equal((await client.readResponse()).body, 'plain 1');
+    assert.equal((await client.readHead()).status, 101);
+    assert.equal(await client.receive(), 'early');
+    assert.equal(await client.send('late').receive(), 'late');
+    assert.deepEqual(errors, []);
+  });
+
+  it('lets go of all of them when the client goes, with an upgrade behind them and without', async () => {
+    for (const behind of ['', upgradeRequest('/')]) {
+      const { server, errors } = makeServer();
+      const gate = defer();
+      let running = 0;
+      const outcomes: unknown[] = [];
+      server.route('/', async (ctx) => {
+        running++;
+        await gate.promise;
+        // More than a client takes that reads nothing.
+        try {
+          for (;;) await ctx.sendResponseBody(Buffer.alloc(100_000));
+        } catch (error) {
+          outcomes.push(error);
+        }
+      });
+      const client = await WsClient.connect(await run(server));
+      client.write(httpRequest('GET', '/').repeat(3) + behind);
+      await until('all of them', () => running === 3);
+      gate.resolve();
+      await settle();
+      client.reset();
+      await until('all ends', () => outcomes.length === 3);
+      assert.ok(outcomes.every((error) => error instanceof ConnectionClosedError));
+      await soon('the close', server.close({ timeout: 60_000 }));
+      assert.deepEqual(errors, []);
+    }
+  });
+});
+
+describe('HttpExchange, requests that are never answered', () => {
+  it('keep no server from closing, with an upgrade behind them and without', async () => {
+    for (const behind of ['', upgradeRequest('/')]) {
+      const { server } = makeServer();
+      let running = 0;
+      server.route('/', () => {
+        running++;
+        return new Promise<void>(() => {});
+      });
+      const client = await WsClient.connect(await run(server));
+      client.write(httpRequest('GET', '/').repeat(2) + behind);
+      await until('both of them', () => running === 2);
+      await settle();
+      assert.deepEqual(await soon('the close', server.close({ timeout: 20 })), { closed: 0, cut: 0 });
+      await client.waitForEnd();
+    }
   });
 });
 

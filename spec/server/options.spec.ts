@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { constants } from 'node:buffer';
 import { describe, it } from 'node:test';
 import { MAX_TIMER_MS, resolveOptions, type ServerOptions } from '../../lib/server/options.ts';
 
@@ -22,14 +23,22 @@ describe('resolveOptions', () => {
   });
 
   it('makes of Infinity what timers take', () => {
-    const { handshakeTimeoutMs, closeTimeoutMs, maxMessageBytes, maxHeaderBytes } = resolve({
+    const { handshakeTimeoutMs, closeTimeoutMs, maxHeaderBytes } = resolve({
       handshakeTimeoutMs: Infinity,
       closeTimeoutMs: 0.5,
-      maxMessageBytes: Infinity,
       maxHeaderBytes: Infinity,
     });
-    assert.deepEqual([handshakeTimeoutMs, closeTimeoutMs, maxMessageBytes], [MAX_TIMER_MS, 1, Infinity]);
+    assert.deepEqual([handshakeTimeoutMs, closeTimeoutMs], [MAX_TIMER_MS, 1]);
     assert.ok(Number.isSafeInteger(maxHeaderBytes));
+  });
+
+  it('takes no message that no string can hold: to make one of it would throw', () => {
+    const { MAX_STRING_LENGTH } = constants;
+    for (const given of [Infinity, MAX_STRING_LENGTH + 1]) {
+      assert.equal(resolve({ maxMessageBytes: given }).maxMessageBytes, MAX_STRING_LENGTH);
+    }
+    assert.equal(resolve({ maxMessageBytes: MAX_STRING_LENGTH }).maxMessageBytes, MAX_STRING_LENGTH);
+    assert.throws(() => 'x'.repeat(MAX_STRING_LENGTH + 1), RangeError);
   });
 
   it('refuses an option that does not exist, and names those that do', () => {
