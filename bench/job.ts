@@ -33,6 +33,7 @@ export const METRICS: Readonly<Record<string, { readonly title: string; readonly
   p99Micros: { title: 'p99 µs', digits: 0 },
   rssMegabytes: { title: 'RSS MB', digits: 0 },
   bytesPerConnection: { title: 'bytes per connection', digits: 0 },
+  heapPerConnection: { title: 'of them JavaScript heap', digits: 0 },
   serverLoad: { title: 'server busy', digits: 2 },
   generatorLoad: { title: 'load busy', digits: 2 },
 };

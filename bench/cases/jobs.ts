@@ -7,7 +7,9 @@ import { CODEC_CASES } from './all.ts';
 import type { CodecCase, Subject } from './case.ts';
 import type { CodecTask } from './worker.ts';
 
+/** How long a process may take, and how much longer for each subject it has: the machine may be busy. */
 const LIMIT_MS = 60_000;
+const LIMIT_PER_SUBJECT_MS = 2000;
 
 interface Effort {
   readonly warmUpMs: number;
@@ -66,6 +68,7 @@ async function measure(
   const command = [setup.runtimes.main!, ...flags, worker, JSON.stringify(task)];
   const [program, ...args] = setup.pinned ? ['taskset', '-c', '0', ...command] : command;
   const env = { ...process.env, ...variables };
-  const { stdout } = await promisify(execFile)(program!, args, { env, timeout: LIMIT_MS });
+  const timeout = LIMIT_MS + subjects.length * LIMIT_PER_SUBJECT_MS;
+  const { stdout } = await promisify(execFile)(program!, args, { env, timeout });
   return JSON.parse(stdout) as Sample[];
 }

@@ -127,6 +127,20 @@ function binary(bytes: number, chunking: Chunking): CodecCase {
   };
 }
 
+/** What the parser alone costs: to be held against those that hand over messages, since they have nothing less to offer. */
+function eventsOnly(bytes: number): CodecCase {
+  const stream = (): FrameStream => makeStream(BINARY, bytes, '64k');
+  return {
+    name: `events-${sizeName(bytes)}`,
+    title: `parse ${sizeTitle(bytes)} into events, nothing copied, ${CHUNKINGS['64k']}`,
+    bytes,
+    subjects: [
+      { name: 'hyperlane', prepare: (env) => events(env, stream()) },
+      ...wsSubjects((env) => wsMessages(env, stream())),
+    ],
+  };
+}
+
 function text(bytes: number): CodecCase {
   return {
     name: `parse-text-${sizeName(bytes)}`,
@@ -153,6 +167,7 @@ export const parseCases: readonly CodecCase[] = [
   ...SIZES.flatMap((bytes) =>
     chunkings.filter((chunking) => isWorthwhile(bytes, chunking)).map((chunking) => binary(bytes, chunking)),
   ),
+  ...[20, 125, 1024, 16 * 1024].map(eventsOnly),
   ...[20, 125, 1024, 16 * 1024].map(text),
   assemble(20, 16),
   assemble(1024, 16),

@@ -12,14 +12,12 @@ type Kind = keyof typeof KINDS;
 
 /** Exactly `length` bytes of whole characters. */
 function makeText(length: number, kind: Kind): Buffer {
-  let text = '';
-  for (const character of KINDS[kind].sample.repeat(length)) {
-    if (Buffer.byteLength(text + character) > length) break;
-    text += character;
-    if (text.length > length) break;
-  }
+  const sample = Buffer.from(KINDS[kind].sample);
+  let end = length;
+  // Not within a character: what is left of it is filled up.
+  while (end % sample.length !== 0 && (sample[end % sample.length]! & 0xc0) === 0x80) end--;
   const bytes = Buffer.alloc(length, ' ');
-  bytes.write(text);
+  bytes.fill(sample, 0, end);
   return bytes;
 }
 

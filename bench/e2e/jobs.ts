@@ -17,7 +17,7 @@ const COLUMNS: Readonly<Record<EndToEndCase['kind'], readonly string[]>> = {
   ],
   chat: ['cpuMicros', 'perSecond', 'p50Micros', 'p99Micros', 'rssMegabytes', 'serverLoad', 'generatorLoad'],
   accept: ['cpuMicros', 'perSecond', 'serverLoad', 'generatorLoad'],
-  idle: ['bytesPerConnection', 'rssMegabytes', 'cpuMicros'],
+  idle: ['bytesPerConnection', 'heapPerConnection', 'rssMegabytes', 'cpuMicros'],
 };
 
 /** Says why a contestant cannot take part, or `undefined` if it can. */

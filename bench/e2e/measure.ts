@@ -53,6 +53,7 @@ async function measureWindow(server: RunningServer, load: RunningLoad, work: End
     p99Micros: result.p99Micros,
     rssMegabytes: after.rssBytes / 1e6,
     bytesPerConnection: (after.rssBytes - before.rssBytes) / result.messages,
+    heapPerConnection: (after.heapBytes - before.heapBytes) / result.messages,
     /** How much of its core each side used: below 1, it waited for the other. */
     serverLoad: cpuMicros / elapsedMicros,
     generatorLoad: result.cpuMicros / elapsedMicros,

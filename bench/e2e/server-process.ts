@@ -20,6 +20,7 @@ export interface ServerTask {
 export interface ServerUsage {
   readonly cpuMicros: number;
   readonly rssBytes: number;
+  readonly heapBytes: number;
 }
 
 /** The first line of a server. */
@@ -48,7 +49,8 @@ export function serveQuestions(port: number): void {
 
 function usage(): ServerUsage {
   const { user, system } = process.cpuUsage();
-  return { cpuMicros: user + system, rssBytes: process.memoryUsage().rss };
+  const { rss, heapUsed } = process.memoryUsage();
+  return { cpuMicros: user + system, rssBytes: rss, heapBytes: heapUsed };
 }
 
 function collectGarbage(): void {
