@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
@@ -98,15 +97,6 @@ export class Connection {
   /** Whether nothing more will come from the peer: its Close frame was received, or the transport has ended. */
   get isFinished(): boolean {
     return this.#finished;
-  }
-
-  /** The address of the peer, `undefined` where the transport has none. */
-  get remoteAddress(): string | undefined {
-    return (this.#transport.socket as Partial<Socket>).remoteAddress;
-  }
-
-  get remotePort(): number | undefined {
-    return (this.#transport.socket as Partial<Socket>).remotePort;
   }
 
   /** Bytes that were sent and have not left this process. */
@@ -251,8 +241,8 @@ export class Connection {
     this.#ending = GONE;
     this.#finish();
     this.#protocol.receiveEnd();
-    this.#liveness.stop(this.#protocol.closedError());
-    this.#outbox.close(this.#protocol.closedError());
+    this.#liveness.stop();
+    this.#outbox.close();
     const info = this.#protocol.close!;
     this.#closed?.resolve(info);
     this.#owner?.onConnectionClosed(info);
@@ -353,6 +343,11 @@ export class Connection {
   /** @internal */
   sendPing(payload: Uint8Array): void {
     this.#protocol.sendPing(payload);
+  }
+
+  /** @internal */
+  closedError(): ConnectionClosedError {
+    return this.#protocol.closedError();
   }
 
   /** @internal */

@@ -14,6 +14,8 @@ export interface LivenessHost {
   readonly leftBytes: number;
   /** @throws {TypeError | RangeError | ConnectionClosedError} */
   sendPing(payload: Uint8Array): void;
+  /** The error of those who wait for a Pong that will not come. */
+  closedError(): ConnectionClosedError;
   /** No message came or went for too long. */
   onIdle(): void;
   /** The peer is gone, or took too long to close. */
@@ -84,9 +86,9 @@ export class Liveness implements WheelEntry {
   }
 
   /** Ends all waiting. */
-  stop(error: ConnectionClosedError): void {
+  stop(): void {
     timerWheel.cancel(this);
-    this.#pings?.close(error);
+    this.#pings?.close(this.#host.closedError());
   }
 
   onTimer(): void {

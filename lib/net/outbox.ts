@@ -105,10 +105,10 @@ export class Outbox implements Flushable {
     this.#wake();
   }
 
-  /** Says that nothing can leave any more, and has the senders that wait rejected with `error`. */
-  close(error: unknown): void {
+  /** Says that nothing can leave any more: the senders that wait are told. */
+  close(): void {
     this.#state = CLOSED;
-    this.#drain?.reject(error);
+    this.#drain?.reject(this.#protocol.closedError());
     this.#drain = undefined;
   }
 

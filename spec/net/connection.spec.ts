@@ -540,15 +540,6 @@ describe('Connection, what it writes and when', () => {
     for (let i = 0; i < 200; i++) assert.equal(await soon('a message', receive(connection)), String(i));
     await assert.rejects(async () => receive(connection), { closeCode: 1000 });
   });
-
-  it('knows where the peer is', async () => {
-    const [here, there] = await tcpPair();
-    const connection = new Connection(here, 'server', CONNECTION_LIMITS);
-    connection.start(undefined);
-    assert.deepEqual([connection.remoteAddress, connection.remotePort], ['127.0.0.1', there.localPort]);
-    there.destroy();
-    await soon('the end', connection.closed);
-  });
 });
 
 describe('Connection, as a client', () => {

@@ -25,11 +25,12 @@ function watch(limits: Partial<LivenessLimits> = {}) {
     hasUnsent: false,
     leftBytes: 0,
     sendPing: (payload) => void pings.push(Buffer.from(payload)),
+    closedError: () => new ConnectionClosedError(1006, ''),
     onIdle: () => void seen.push('idle'),
     onDead: () => void seen.push('dead'),
   };
   const liveness = new Liveness(host, { ...LIMITS, ...limits });
-  onCleanUp(() => liveness.stop(new ConnectionClosedError(1006, '')));
+  onCleanUp(() => liveness.stop());
   liveness.start();
   return { liveness, host, pings, seen };
 }
@@ -136,7 +137,7 @@ describe('Liveness', () => {
     const { liveness, pings, seen } = watch();
     const { now } = timerWheel;
     watch({ heartbeatIntervalMs: 0, idleTimeoutMs: 1000 });
-    liveness.stop(new ConnectionClosedError(1006, ''));
+    liveness.stop();
     await until('ticks', () => timerWheel.now > now + 3);
     assert.deepEqual([pings.length, seen], [0, []]);
   });
