@@ -72,7 +72,7 @@ export function headerOf(params: DeflateParams): string {
 export function paramsIn(header: string): DeflateParams {
   const [name, ...parameters] = header.split('; ');
   assert.equal(name, 'permessage-deflate');
-  const values = new Map(parameters.map((parameter) => parameter.split('=') as [string, string?]));
+  const values = new Map(parameters.map((parameter) => parameter.split('=') as [string, string | undefined]));
   assert.equal(values.size, parameters.length, 'none comes twice');
   return {
     serverNoContextTakeover: values.has('server_no_context_takeover'),
