@@ -48,6 +48,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
   #stream: WebSocketStream | undefined;
   /** Whether handlers are running: messages wait in the queue, where these may take them. */
   #busy = true;
+  /** Whether the first handlers are being called. */
+  #starting = false;
   /** Whether no further message is to be handled. */
   #over = false;
   /** The code and reason to close with once the running handlers are done. */
@@ -73,11 +75,15 @@ export class WebSocketSession implements Exchange, ConnectionOwner {
     const runsFirst = ownsStream || connected.length > 0;
     this.#busy = runsFirst;
     this.#connection.start(this, head);
-    if (runsFirst) void this.#run();
+    if (!runsFirst) return;
+    this.#starting = true;
+    void this.#run();
+    this.#starting = false;
   }
 
   get stream(): WebSocketStream | undefined {
-    if (this.#connection.isFinished) return undefined;
+    // Who is told that it is open can always listen for its end, though the client may have left meanwhile.
+    if (this.#connection.isFinished && !this.#starting) return undefined;
     this.#stream ??= new WebSocketStream(this.#connection, this.head);
     return this.#stream;
   }
