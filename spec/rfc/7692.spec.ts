@@ -161,6 +161,13 @@ describe('RFC 7692', () => {
         ['nothing, not even an empty block', hex(''), 'WS_ERR_INFLATE_FAILED', 1007],
         ['a block type that does not exist', hex('ff'), 'WS_ERR_INFLATE_FAILED', 1007],
         ['a reference before the start', hex('f2 00 11 00 00'), 'WS_ERR_INFLATE_FAILED', 1007],
+        // zlib ends its stream at BFINAL, and forgets.
+        [
+          'a reference to what lies before a block with BFINAL',
+          hex('01 05 00 fa ff 48 65 6c 6c 6f f2 00 11 00 00'),
+          'WS_ERR_INFLATE_FAILED',
+          1007,
+        ],
         ['text that is not UTF-8', hex('00 01 00 fe ff ff 00'), 'WS_ERR_INVALID_UTF8', 1007],
       ];
       for (const [title, payload, code, closeCode] of faults) {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { constants, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib';
 import type { DeflateParams } from '../../lib/extensions/deflate-params.ts';
 import type { Role } from '../../lib/protocol/events.ts';
@@ -17,6 +18,11 @@ const MIN_CHUNK_BYTES = 64;
 const MAX_CHUNK_BYTES = 128 * 1024;
 /** With the tail, what an empty message is: RFC 7692 §7.2.3.6. */
 const EMPTY: Buffer = Buffer.of(0);
+
+interface Inflated {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number };
+}
 
 /** One direction of a connection. */
 class Direction {
@@ -72,12 +78,17 @@ export class ZlibPeer {
    */
   decompress(payload: Buffer, isStrict: boolean = true): Buffer {
     const { bits, context } = this.#receives;
-    const data = inflateRawSync(Buffer.concat([payload, TAIL]), {
+    const input = Buffer.concat([payload, TAIL]);
+    const options = {
       ...context,
       windowBits: bits,
       chunkSize: isStrict ? Math.max(1 << (bits - 1), MIN_CHUNK_BYTES) : MAX_CHUNK_BYTES,
       finishFlush: constants.Z_SYNC_FLUSH,
-    });
+      info: true,
+    };
+    // With the option `info`, which the types do not know.
+    const { buffer: data, engine } = inflateRawSync(input, options) as unknown as Inflated;
+    assert.equal(engine.bytesWritten, input.length, 'no block has BFINAL');
     this.#receives.carried(data);
     return data;
   }
