@@ -27,11 +27,10 @@ export interface ConnectionOwner {
 
 const EMPTY = Buffer.alloc(0);
 
-/** What the transport has told: the peer has ended, or it is gone. What that means may have to wait for a message. */
+/** The transport has told: nothing; that the peer has ended; that it is gone, which may have to wait; and that is told. */
 const ATTACHED = 0;
 const ENDED = 1;
 const CUT = 2;
-/** And the owner was told. */
 const GONE = 3;
 
 /**
@@ -259,9 +258,6 @@ export class Connection {
     inbox.push(data);
     if (this.mustPause) this.#pause();
   }
-
-  /** @internal */
-  onPing(): void {}
 
   /** @internal */
   onPong(payload: Buffer): void {

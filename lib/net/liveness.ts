@@ -85,8 +85,10 @@ export class Liveness implements WheelEntry {
     timerWheel.schedule(this, this.#limits.closeTimeoutMs);
   }
 
-  /** Ends all waiting. */
+  /** Ends all waiting, for good. */
   stop(): void {
+    // A handler that closes what is gone would have it kept until nobody answers.
+    this.#closing = true;
     timerWheel.cancel(this);
     this.#pings?.close(this.#host.closedError());
   }

@@ -15,7 +15,7 @@ export interface ProtocolEvents {
   /** A whole message: text as a string, binary as a buffer that is the receiver's own. */
   onMessage(data: string | Buffer): void;
   /** The payload of a Ping; a buffer of the receiver's own. The Pong that answers it is in the output. */
-  onPing(payload: Buffer): void;
+  onPing?(payload: Buffer): void;
   /** The payload of a Pong; a buffer of the receiver's own. */
   onPong(payload: Buffer): void;
   /** Bytes wait in the protocol's output, where there were none before. */

@@ -311,7 +311,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     }
     this.#answerPing(payload);
     // The owner, told of the answer, may have ended the connection.
-    if (this.#close === undefined) this.#events.onPing(payload);
+    if (this.#close === undefined) this.#events.onPing?.(payload);
   }
 
   /** §5.5.2 asks for a Pong to each Ping, §5.5.3 allows to answer the latest only: done when the peer is flooding. */

@@ -49,6 +49,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   #stream: WebSocketStream | undefined;
   /** Whether handlers are running: messages wait in the queue, where these may take them. */
   #busy = true;
+  /** Whether the first handlers are being called. */
+  #starting = false;
   /** Whether no further message is to be handled. */
   #over = false;
   /** The code and reason to close with once the running handlers are done. */
@@ -72,11 +74,15 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   start(head: Buffer): void {
     this.#busy = this.#handlers.opening.length > 0;
     this.#connection.start(this, head);
-    if (this.#busy) void this.#open();
+    if (!this.#busy) return;
+    this.#starting = true;
+    void this.#open();
+    this.#starting = false;
   }
 
   get stream(): WebSocketStream | undefined {
-    if (this.#connection.isFinished) return undefined;
+    // Who is told that it is open can always listen for its end, though the client may have left meanwhile.
+    if (this.#connection.isFinished && !this.#starting) return undefined;
     this.#stream ??= new WebSocketStream(this.#connection, this.head);
     return this.#stream;
   }

@@ -1,10 +1,9 @@
 import '../support/seed.ts';
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Duplex, type Writable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { closeCodeOf } from '../../lib/errors.ts';
 import { readPage } from '../docs/markdown.ts';
 import {
   applyChunking,
@@ -26,121 +25,15 @@ import {
   referenceParse,
 } from '../support/reference-codec.ts';
 import { seed } from '../support/seed.ts';
+import { COMPRESSION_ROWS } from './compression-differences.ts';
+import { assertAlike, Ours, Theirs, WS_MAX_CHUNKS, WS_MAX_FRAGMENTS, type WsSocket, ws } from './receivers.ts';
 
 /**
  * The same bytes to our server and to the receiver of ws: both must tell the same messages and the same end, but for the
  * differences in the tables below. Each of those is a row of docs/reference/differences-from-ws.md.
  */
 
-type Receiver = Writable;
-
-interface WsSocket extends NodeJS.EventEmitter {
-  terminate(): void;
-}
-
-// It ships no types.
-const ws = (await import('ws' as string)) as {
-  Receiver: new (options: {
-    isServer: boolean;
-    maxPayload: number;
-    maxFragments: number;
-    maxBufferedChunks: number;
-  }) => Receiver;
-  WebSocketServer: new (options: {
-    noServer: true;
-  }) => {
-    handleUpgrade(request: object, socket: Duplex, head: Buffer, done: (socket: WsSocket) => void): void;
-  };
-};
-
-/** The defaults of ws's WebSocketServer. */
-const WS_MAX_FRAGMENTS = 16_384;
-const WS_MAX_CHUNKS = 262_144;
 const DOCS = 'docs/reference/differences-from-ws.md';
-
-// --- the two receivers ------------------------------------------------------------------------------------------------
-
-interface Told {
-  readonly type: 'text' | 'binary' | 'ping' | 'pong';
-  readonly bytes: Buffer;
-}
-
-/** Something that received bytes: what it told of them, and whether that was the end. */
-interface Subject {
-  receive(chunk: Buffer): void;
-  readonly told: readonly Told[];
-  /** `open`, `closed <code> <reason>` or `failed <close code>`. */
-  readonly outcome: string;
-}
-
-class Ours implements Subject {
-  readonly #recorder: ProtocolRecorder;
-
-  constructor(maxBytes: number) {
-    this.#recorder = new ProtocolRecorder('server', { maxMessageBytes: maxBytes, maxFrameBytes: maxBytes });
-  }
-
-  receive(chunk: Buffer): void {
-    this.#recorder.receive(chunk);
-  }
-
-  get told(): Told[] {
-    return this.#recorder.events.flatMap((event): Told[] => {
-      if (event.type === 'ping' || event.type === 'pong') return [{ type: event.type, bytes: event.payload }];
-      if (event.type !== 'message') return [];
-      return [{ type: typeof event.data === 'string' ? 'text' : 'binary', bytes: Buffer.from(event.data) }];
-    });
-  }
-
-  get outcome(): string {
-    const { errors, protocol } = this.#recorder;
-    if (errors.length > 0) return `failed ${closeCodeOf(errors[0])}`;
-    return protocol.close === undefined ? 'open' : `closed ${protocol.close.code} ${protocol.close.reason}`;
-  }
-}
-
-class Theirs implements Subject {
-  readonly #receiver: Receiver;
-  readonly told: Told[] = [];
-  #outcome = 'open';
-
-  constructor(maxBytes: number) {
-    this.#receiver = new ws.Receiver({
-      isServer: true,
-      maxPayload: maxBytes,
-      maxFragments: WS_MAX_FRAGMENTS,
-      maxBufferedChunks: WS_MAX_CHUNKS,
-    });
-    const tell = (type: Told['type'], bytes: Buffer): void => {
-      this.told.push({ type, bytes: Buffer.from(bytes) });
-    };
-    this.#receiver.on('message', (data: Buffer, isBinary: boolean) => tell(isBinary ? 'binary' : 'text', data));
-    this.#receiver.on('ping', (data: Buffer) => tell('ping', data));
-    this.#receiver.on('pong', (data: Buffer) => tell('pong', data));
-    this.#receiver.on('conclude', (code: number, reason: Buffer) => {
-      this.#outcome = `closed ${code} ${reason}`;
-    });
-    this.#receiver.on('error', () => {});
-  }
-
-  receive(chunk: Buffer): void {
-    // A WebSocket gives its receiver nothing behind the end.
-    if (this.#outcome !== 'open') return;
-    this.#receiver.write(Buffer.from(chunk));
-    if (this.#receiver.errored !== null) this.#outcome = `failed ${statusOf(this.#receiver.errored)}`;
-  }
-
-  get outcome(): string {
-    return this.#outcome;
-  }
-}
-
-/** The close code that ws sends because of an error. */
-function statusOf(error: Error): number {
-  const key = Object.getOwnPropertySymbols(error).find(({ description }) => description === 'status-code');
-  assert.ok(key, `an error of ws has a close code: ${error.stack}`);
-  return (error as unknown as Record<symbol, number>)[key]!;
-}
 
 // --- what a stream consists of ----------------------------------------------------------------------------------------
 
@@ -363,11 +256,6 @@ const ROWS: readonly Row[] = [
 ];
 
 // --- the comparison ---------------------------------------------------------------------------------------------------
-
-function assertAlike(ours: Subject, theirs: Subject, where: string): void {
-  assert.equal(ours.outcome, theirs.outcome, `${where}: ours against theirs`);
-  assertSame(ours.told, theirs.told, `${where}: ours against theirs`);
-}
 
 /** Gives the frames of a stream to both, one by one, and returns the names of the differences that were seen. */
 function compare(stream: Buffer, maxBytes: number, sizes: Chunking): string[] {
@@ -687,6 +575,7 @@ describe('a WebSocket of ws', () => {
 describe(DOCS, () => {
   it('has a row for each difference, and no other', () => {
     const rows = readPage(DOCS).lines.flatMap((line) => /^\| \*\*(.+?)\*\* \|/.exec(line)?.[1] ?? []);
-    assert.deepEqual(rows, [...ROWS.map(({ name }) => name), CHUNKS_ROW, ...ANSWER_ROWS.map(({ name }) => name)]);
+    const namesOf = (list: readonly { name: string }[]): string[] => list.map(({ name }) => name);
+    assert.deepEqual(rows, [...namesOf(ROWS), CHUNKS_ROW, ...namesOf(COMPRESSION_ROWS), ...namesOf(ANSWER_ROWS)]);
   });
 });

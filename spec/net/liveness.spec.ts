@@ -133,6 +133,15 @@ describe('Liveness', () => {
     assert.deepEqual([pings.length, seen], [0, ['dead']]);
   });
 
+  it('is in no wheel once it was stopped, though its connection is closed once more', () => {
+    const { liveness } = watch();
+    assert.notEqual(liveness.wheelSlot, -1);
+    liveness.stop();
+    assert.equal(liveness.wheelSlot, -1);
+    liveness.startClosing();
+    assert.equal(liveness.wheelSlot, -1);
+  });
+
   it('tells nothing once it was stopped', async () => {
     const { liveness, pings, seen } = watch();
     const { now } = timerWheel;

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe } from 'node:test';
 import type { ErrorCode } from '../../lib/errors.ts';
 import { bytesOf } from '../support/arbitraries.ts';
 import { assertSame } from '../support/assert-same.ts';
-import { eachChunking } from '../support/chunking.ts';
+import { itOverAll } from '../support/endpoints.ts';
 import { describeFaults, describeLegal, type Fault } from '../support/faults.ts';
 import { hex } from '../support/hex.ts';
-import { ProtocolRecorder, peerFrame } from '../support/protocol-recorder.ts';
-import { referenceParse } from '../support/reference-codec.ts';
+import { peerFrame } from '../support/protocol-recorder.ts';
 
 /** The same first byte sent to both ends; to a server with the mask it expects. */
 function fromBothEnds(title: string, first: string, error: ErrorCode): Fault[] {
@@ -71,19 +70,20 @@ describe('RFC 6455 §5.1 Masking by direction', () => {
     },
   ]);
 
-  it('masks all that a client sends, and nothing that a server sends', () => {
+  itOverAll('masks all that a client sends, and nothing that a server sends', async ({ open }) => {
     for (const role of ['client', 'server'] as const) {
-      const recorder = new ProtocolRecorder(role);
-      recorder.protocol.sendMessage('text');
-      recorder.protocol.sendMessage(bytesOf(70_000, 1));
-      recorder.protocol.sendPing();
-      recorder.protocol.sendPong();
-      recorder.receive(recorder.peerFrame(0x89, 'ping'));
-      recorder.protocol.sendClose();
-      const rules = { expectMask: role === 'client', allowRsv1: false, maxFrameBytes: 1 << 20 };
-      const { frames, error } = referenceParse(recorder.sentBytes(), rules);
-      assert.equal(error, undefined);
-      assert.equal(frames.length, 6);
+      const endpoint = await open(role);
+      endpoint.send('text');
+      endpoint.send(bytesOf(70_000, 1));
+      endpoint.ping();
+      await endpoint.receive(peerFrame(role, 0x89, 'ping'));
+      endpoint.close();
+      await endpoint.flush();
+      // It is read as the peer reads it, with the rules of its role.
+      assert.deepEqual(
+        endpoint.sent().map(({ opcode }) => opcode),
+        [1, 2, 9, 10, 8],
+      );
     }
   });
 });
@@ -200,12 +200,12 @@ describe('RFC 6455 §5.2 Payload length', () => {
     },
   ]);
 
-  it('takes every boundary length in its shortest form', () => {
+  itOverAll('takes every boundary length in its shortest form', async ({ open, eachChunking }) => {
     for (const role of ['client', 'server'] as const) {
       for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]) {
         const payload = bytesOf(length, length);
-        eachChunking(peerFrame(role, 0x82, payload), (chunks) => {
-          assertSame(new ProtocolRecorder(role).receive(...chunks).messages(), [payload]);
+        await eachChunking(peerFrame(role, 0x82, payload), async (chunks) => {
+          assertSame((await (await open(role)).receive(...chunks)).messages(), [payload]);
         });
       }
     }
@@ -213,12 +213,12 @@ describe('RFC 6455 §5.2 Payload length', () => {
 });
 
 describe('RFC 6455 §5.3 Masking', () => {
-  it('takes any key, also one of zeros', () => {
+  itOverAll('takes any key, also one of zeros', async ({ open, eachChunking }) => {
     for (const key of ['00000000', 'ffffffff', '00000001', '80000000', '37fa213d']) {
       const masked = Array.from(Buffer.from('Hello'), (byte, i) => byte ^ hex(key)[i % 4]!);
       const bytes = Buffer.concat([hex(`8185 ${key}`), Buffer.from(masked)]);
-      eachChunking(bytes, (chunks) => {
-        assert.deepEqual(new ProtocolRecorder('server').receive(...chunks).messages(), ['Hello']);
+      await eachChunking(bytes, async (chunks) => {
+        assert.deepEqual((await (await open('server')).receive(...chunks)).messages(), ['Hello']);
       });
     }
   });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe } from 'node:test';
+import { assertSent, itOverAll } from '../support/endpoints.ts';
 import { describeFaults, describeLegal } from '../support/faults.ts';
 import { hex } from '../support/hex.ts';
-import { assertSent, ProtocolRecorder, peerFrame } from '../support/protocol-recorder.ts';
+import { peerFrame } from '../support/protocol-recorder.ts';
 
 describe('RFC 6455 §5.4 Fragmentation', () => {
   describeLegal([
@@ -158,23 +159,25 @@ describe('RFC 6455 §5.4 Fragmentation', () => {
     },
   ]);
 
-  it('does not let a control frame change the message around it', () => {
+  itOverAll('does not let a control frame change the message around it', async ({ open }) => {
     for (const role of ['client', 'server'] as const) {
-      const recorder = new ProtocolRecorder(role);
-      recorder.receive(peerFrame(role, 0x02, hex('01')));
-      for (let i = 0; i < 10; i++) recorder.receive(peerFrame(role, 0x89, `${i}`), peerFrame(role, 0x00, hex('02')));
-      recorder.receive(peerFrame(role, 0x80));
-      assert.deepEqual(recorder.messages(), [Buffer.concat([hex('01'), Buffer.alloc(10, 2)])]);
+      const endpoint = await open(role);
+      await endpoint.receive(peerFrame(role, 0x02, hex('01')));
+      for (let i = 0; i < 10; i++) {
+        await endpoint.receive(peerFrame(role, 0x89, `${i}`), peerFrame(role, 0x00, hex('02')));
+      }
+      await endpoint.receive(peerFrame(role, 0x80));
+      assert.deepEqual(endpoint.messages(), [Buffer.concat([hex('01'), Buffer.alloc(10, 2)])]);
       assertSent(
-        recorder,
+        endpoint,
         Array.from({ length: 10 }, (_, i): [number, string] => [10, `${i}`]),
       );
     }
   });
 
-  it('delivers nothing of a message that a Close frame cuts off', () => {
-    const recorder = new ProtocolRecorder('client').receive(hex('0101 41 8800 8001 42'));
-    assert.deepEqual(recorder.messages(), []);
-    assert.equal(recorder.protocol.close!.wasClean, true);
+  itOverAll('delivers nothing of a message that a Close frame cuts off', async ({ open }) => {
+    const endpoint = await (await open('client')).receive(hex('0101 41 8800 8001 42'));
+    assert.deepEqual(endpoint.messages(), []);
+    assert.equal(endpoint.end()!.wasClean, true);
   });
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe } from 'node:test';
 import { bytesOf } from '../support/arbitraries.ts';
-import { eachChunking } from '../support/chunking.ts';
+import { assertSent, itOverAll } from '../support/endpoints.ts';
 import { describeFaults, type Fault } from '../support/faults.ts';
 import { hex } from '../support/hex.ts';
-import { assertSent, closePayload, ProtocolRecorder, peerFrame } from '../support/protocol-recorder.ts';
+import { closePayload, peerFrame } from '../support/protocol-recorder.ts';
 
 const CONTROL = [
   ['Close', '8'],
@@ -34,16 +34,14 @@ describe('RFC 6455 §5.5 Control frames', () => {
     }),
   );
 
-  it('takes control frames of 125 bytes', () => {
+  itOverAll('takes control frames of 125 bytes', async ({ open, eachChunking }) => {
     for (const role of ['client', 'server'] as const) {
       const [ping, pong] = [bytesOf(125, 1), bytesOf(125, 2)];
       const bytes = Buffer.concat([peerFrame(role, 0x89, ping), peerFrame(role, 0x8a, pong)]);
-      eachChunking(bytes, (chunks) => {
-        const recorder = new ProtocolRecorder(role).receive(...chunks);
-        assert.deepEqual(recorder.received(), [
-          { type: 'ping', payload: ping },
-          { type: 'pong', payload: pong },
-        ]);
+      await eachChunking(bytes, async (chunks) => {
+        const endpoint = await (await open(role)).receive(...chunks);
+        assertSent(endpoint, [[10, ping]]);
+        assert.equal(endpoint.end(), undefined);
       });
     }
   });
@@ -81,46 +79,46 @@ describe('RFC 6455 §5.5.1 Close', () => {
     },
   ]);
 
-  it('is answered once, with the same code', () => {
+  itOverAll('is answered once, with the same code', async ({ open, eachChunking }) => {
     for (const role of ['client', 'server'] as const) {
       for (const code of [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999]) {
         const bytes = Buffer.concat([peerFrame(role, 0x88, closePayload(code, 'why')), peerFrame(role, 0x88)]);
-        eachChunking(bytes, (chunks) => {
-          const recorder = new ProtocolRecorder(role).receive(...chunks);
-          assertSent(recorder, [[8, closePayload(code)]]);
-          assert.deepEqual(recorder.protocol.close, { code, reason: 'why', wasClean: true });
+        await eachChunking(bytes, async (chunks) => {
+          const endpoint = await (await open(role)).receive(...chunks);
+          assertSent(endpoint, [[8, closePayload(code)]]);
+          assert.deepEqual(endpoint.end(), { code, reason: 'why', wasClean: true });
         });
       }
     }
   });
 
-  it('takes a reason of 123 bytes', () => {
+  itOverAll('takes a reason of 123 bytes', async ({ open }) => {
     const reason = '€'.repeat(41);
-    const recorder = new ProtocolRecorder('client').receive(peerFrame('client', 0x88, closePayload(1000, reason)));
-    assert.deepEqual(recorder.protocol.close, { code: 1000, reason, wasClean: true });
+    const endpoint = await (await open('client')).receive(peerFrame('client', 0x88, closePayload(1000, reason)));
+    assert.deepEqual(endpoint.end(), { code: 1000, reason, wasClean: true });
   });
 });
 
 describe('RFC 6455 §5.5.2 Ping, §5.5.3 Pong', () => {
-  it('answers a ping with the same payload', () => {
+  itOverAll('answers a ping with the same payload', async ({ open, eachChunking }) => {
     for (const role of ['client', 'server'] as const) {
       for (const payload of [hex(''), hex('00'), bytesOf(125, 3), Buffer.from('__proto__')]) {
-        eachChunking(peerFrame(role, 0x89, payload), (chunks) => {
-          assertSent(new ProtocolRecorder(role).receive(...chunks), [[10, payload]]);
+        await eachChunking(peerFrame(role, 0x89, payload), async (chunks) => {
+          assertSent(await (await open(role)).receive(...chunks), [[10, payload]]);
         });
       }
     }
   });
 
-  it('answers no pong, asked for or not', () => {
-    const recorder = new ProtocolRecorder('client').receive(hex('8a00 8a02 6f6b'));
-    assertSent(recorder, []);
-    assert.equal(recorder.count('pong'), 2);
+  itOverAll('answers no pong, asked for or not', async ({ open }) => {
+    const endpoint = await (await open('client')).receive(hex('8a00 8a02 6f6b'));
+    assertSent(endpoint, []);
+    assert.equal(endpoint.end(), undefined);
   });
 
-  it('answers a ping that came before a Close frame, and none behind it', () => {
-    const recorder = new ProtocolRecorder('client').receive(hex('8901 61 8800 8901 62'));
-    assertSent(recorder, [
+  itOverAll('answers a ping that came before a Close frame, and none behind it', async ({ open }) => {
+    const endpoint = await (await open('client')).receive(hex('8901 61 8800 8901 62'));
+    assertSent(endpoint, [
       [10, 'a'],
       [8, ''],
     ]);

@@ -1,53 +1,40 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe } from 'node:test';
 import type { Role } from '../../lib/protocol/events.ts';
-import { eachChunking } from '../support/chunking.ts';
+import { assertSent, assertSentClose, itOverAll } from '../support/endpoints.ts';
 import { describeFaults, type Fault } from '../support/faults.ts';
 import { hex } from '../support/hex.ts';
-import {
-  assertIgnoresInput,
-  assertSent,
-  assertSentClose,
-  closePayload,
-  ProtocolRecorder,
-  peerFrame,
-} from '../support/protocol-recorder.ts';
+import { closePayload, peerFrame } from '../support/protocol-recorder.ts';
+import { referenceEncode } from '../support/reference-codec.ts';
 
 const ROLES: readonly Role[] = ['client', 'server'];
 
 describe('RFC 6455 §7.1.2, §7.1.3 The closing handshake', () => {
-  it('is the same whoever begins it', () => {
+  itOverAll('is the same whoever begins it', async ({ open }) => {
     for (const first of ROLES) {
-      const ends = { client: new ProtocolRecorder('client'), server: new ProtocolRecorder('server') };
+      const ends = { client: await open('client'), server: await open('server') };
       const [begins, answers] = first === 'client' ? [ends.client, ends.server] : [ends.server, ends.client];
-      begins.protocol.sendClose(1001, 'away');
-      answers.receive(begins.sentBytes());
-      assert.deepEqual(answers.protocol.close, { code: 1001, reason: 'away', wasClean: true });
-      begins.receive(answers.sentBytes());
-      assert.deepEqual(begins.protocol.close, { code: 1001, reason: '', wasClean: true });
-      for (const recorder of [begins, answers]) {
-        assert.equal(recorder.count('finished'), 1);
-        assertSentClose(recorder, 1001);
-        assertIgnoresInput(recorder);
-      }
+      begins.close(1001, 'away');
+      await begins.flush();
+      await answers.receive(frameBytes(first === 'client', begins.sent().at(-1)!.payload));
+      assert.deepEqual(answers.end(), { code: 1001, reason: 'away', wasClean: true });
+      await begins.receive(frameBytes(first === 'server', answers.sent().at(-1)!.payload));
+      assert.deepEqual(begins.end(), { code: 1001, reason: '', wasClean: true });
+      for (const endpoint of [begins, answers]) assertSentClose(endpoint, 1001);
     }
   });
 
-  it('ends also when both begin it', () => {
-    const client = new ProtocolRecorder('client');
-    const server = new ProtocolRecorder('server');
-    client.protocol.sendClose(3001);
-    server.protocol.sendClose(3002);
-    const [fromClient, fromServer] = [client.sentBytes(), server.sentBytes()];
-    client.receive(fromServer);
-    server.receive(fromClient);
-    assert.equal(client.protocol.close!.code, 3002);
-    assert.equal(server.protocol.close!.code, 3001);
-    assertSent(client, [[8, closePayload(3001)]]);
-    assertSent(server, [[8, closePayload(3002)]]);
+  itOverAll('ends also when both begin it', async ({ open }) => {
+    for (const role of ROLES) {
+      const endpoint = await open(role);
+      endpoint.close(3001);
+      await endpoint.receive(peerFrame(role, 0x88, closePayload(3002)));
+      assert.equal(endpoint.end()!.code, 3002);
+      assertSent(endpoint, [[8, closePayload(3001)]]);
+    }
   });
 
-  it('ignores all bytes behind a Close frame, good or bad', () => {
+  itOverAll('ignores all bytes behind a Close frame, good or bad', async ({ open, eachChunking }) => {
     for (const role of ROLES) {
       for (const behind of [
         peerFrame(role, 0x81, 'late'),
@@ -55,66 +42,69 @@ describe('RFC 6455 §7.1.2, §7.1.3 The closing handshake', () => {
         hex('ff ff ff'),
         peerFrame(role, 0x88),
       ]) {
-        eachChunking(Buffer.concat([peerFrame(role, 0x88, closePayload(1000)), behind]), (chunks) => {
-          const recorder = new ProtocolRecorder(role).receive(...chunks);
-          assert.deepEqual(recorder.events, [{ type: 'output' }, { type: 'finished' }]);
-          assertSent(recorder, [[8, closePayload(1000)]]);
+        await eachChunking(Buffer.concat([peerFrame(role, 0x88, closePayload(1000)), behind]), async (chunks) => {
+          const endpoint = await (await open(role)).receive(...chunks);
+          assert.deepEqual(endpoint.messages(), []);
+          assert.equal(endpoint.error(), undefined);
+          assertSent(endpoint, [[8, closePayload(1000)]]);
         });
       }
     }
   });
 
-  it('delivers what the peer sent before its Close frame', () => {
+  itOverAll('delivers what the peer sent before its Close frame', async ({ open }) => {
     for (const role of ROLES) {
-      const recorder = new ProtocolRecorder(role);
-      recorder.protocol.sendClose();
-      recorder.receive(peerFrame(role, 0x01, 'in '), peerFrame(role, 0x80, 'flight'), peerFrame(role, 0x88));
-      assert.deepEqual(recorder.messages(), ['in flight']);
-      assertSent(recorder, [[8, closePayload(1000)]]);
+      const endpoint = await open(role);
+      endpoint.close();
+      await endpoint.receive(peerFrame(role, 0x01, 'in '), peerFrame(role, 0x80, 'flight'), peerFrame(role, 0x88));
+      assert.deepEqual(endpoint.messages(), ['in flight']);
+      assertSent(endpoint, [[8, closePayload(1000)]]);
     }
   });
 
-  it('sends no data once a Close frame was sent or received, §5.5.1', () => {
+  itOverAll('sends no data once a Close frame was sent or received, §5.5.1', async ({ open }) => {
     for (const received of [false, true]) {
-      const recorder = new ProtocolRecorder('server');
-      if (received) recorder.receive(peerFrame('server', 0x88, closePayload(1000)));
-      else recorder.protocol.sendClose();
-      assert.throws(() => recorder.protocol.sendMessage('late'), { name: 'ConnectionClosedError' });
-      assert.throws(() => recorder.protocol.sendPing(), { name: 'ConnectionClosedError' });
-      assertSent(recorder, [[8, closePayload(1000)]]);
+      const endpoint = await open('server');
+      if (received) await endpoint.receive(peerFrame('server', 0x88, closePayload(1000)));
+      else endpoint.close();
+      await assert.rejects(endpoint.send('late'), { name: 'ConnectionClosedError' });
+      await assert.rejects(endpoint.ping(), { name: 'ConnectionClosedError' });
+      await endpoint.flush();
+      assertSent(endpoint, [[8, closePayload(1000)]]);
     }
   });
 });
 
 describe('RFC 6455 §7.1.5, §7.1.6 Code and reason of the connection', () => {
-  it('is 1005 for a Close frame without one', () => {
-    const recorder = new ProtocolRecorder('server').receive(peerFrame('server', 0x88));
-    assert.deepEqual(recorder.protocol.close, { code: 1005, reason: '', wasClean: true });
-    assertSent(recorder, [[8, '']]);
+  itOverAll('is 1005 for a Close frame without one', async ({ open }) => {
+    const endpoint = await (await open('server')).receive(peerFrame('server', 0x88));
+    assert.deepEqual(endpoint.end(), { code: 1005, reason: '', wasClean: true });
+    assertSent(endpoint, [[8, '']]);
   });
 
-  it('is 1006 when no Close frame came', () => {
+  itOverAll('is 1006 when no Close frame came', async ({ open }) => {
     for (const role of ROLES) {
       for (const before of ['nothing', 'message', 'close'] as const) {
-        const recorder = new ProtocolRecorder(role);
-        if (before === 'message') recorder.receive(peerFrame(role, 0x01, 'unfinished'));
-        if (before === 'close') recorder.protocol.sendClose();
-        recorder.protocol.receiveEnd();
-        assert.deepEqual(recorder.protocol.close, { code: 1006, reason: '', wasClean: false });
-        assert.equal(recorder.protocol.state, 'closed');
-        assertIgnoresInput(recorder);
+        const endpoint = await open(role);
+        if (before === 'message') await endpoint.receive(peerFrame(role, 0x01, 'unfinished'));
+        if (before === 'close') endpoint.close();
+        await endpoint.leave();
+        assert.deepEqual(endpoint.end(), { code: 1006, reason: '', wasClean: false });
+        assert.deepEqual(endpoint.messages(), []);
       }
     }
   });
 });
 
 describe('RFC 6455 §7.1.7 Failing the connection', () => {
-  it('says why, and hides what is not the peer’s business', () => {
+  itOverAll('says why, and hides what is not the peer’s business', async ({ open }) => {
     for (const role of ROLES) {
-      const recorder = new ProtocolRecorder(role);
-      recorder.protocol.fail(new Error('secret'));
-      assert.equal(assertSentClose(recorder, 1011), '');
-      assertIgnoresInput(recorder);
+      const endpoint = await open(role);
+      endpoint.fail(new Error('secret'));
+      await endpoint.receive(peerFrame(role, 0x81, 'late'), peerFrame(role, 0x89), peerFrame(role, 0x88));
+      assert.equal(assertSentClose(endpoint, 1011), '');
+      assert.deepEqual(endpoint.messages(), []);
+      assert.equal(endpoint.end()!.code, 1006);
     }
   });
 });
@@ -123,28 +113,29 @@ describe('RFC 6455 §7.4 Status codes', () => {
   const legal = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
   const illegal = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 32_768, 65_535];
 
-  it('takes the codes that may be sent, and answers with them', () => {
+  itOverAll('takes the codes that may be sent, and answers with them', async ({ open }) => {
     for (const role of ROLES) {
       for (const code of legal) {
-        const recorder = new ProtocolRecorder(role).receive(peerFrame(role, 0x88, closePayload(code)));
-        assert.equal(recorder.protocol.close!.code, code);
-        assertSent(recorder, [[8, closePayload(code)]]);
+        const endpoint = await (await open(role)).receive(peerFrame(role, 0x88, closePayload(code)));
+        assert.equal(endpoint.end()!.code, code);
+        assertSent(endpoint, [[8, closePayload(code)]]);
       }
     }
   });
 
-  it('sends the codes that may be sent, and no others', () => {
+  itOverAll('sends the codes that may be sent, and no others', async ({ open }) => {
     for (const code of legal) {
-      const recorder = new ProtocolRecorder('server');
-      recorder.protocol.sendClose(code);
-      assertSent(recorder, [[8, closePayload(code)]]);
+      const endpoint = await open('server');
+      endpoint.close(code);
+      await endpoint.flush();
+      assertSent(endpoint, [[8, closePayload(code)]]);
     }
+    const endpoint = await open('server');
     for (const code of illegal) {
-      const recorder = new ProtocolRecorder('server');
-      if (code === 1005) continue;
-      assert.throws(() => recorder.protocol.sendClose(code), RangeError);
-      assertSent(recorder, []);
+      if (code !== 1005) assert.throws(() => endpoint.close(code), RangeError);
     }
+    await endpoint.flush();
+    assertSent(endpoint, []);
   });
 
   describeFaults(
@@ -158,3 +149,9 @@ describe('RFC 6455 §7.4 Status codes', () => {
     }),
   );
 });
+
+/** The bytes of a Close frame that a client or a server sends. */
+function frameBytes(fromClient: boolean, payload: Buffer): Buffer {
+  const maskKey = fromClient ? hex('37fa213d') : undefined;
+  return referenceEncode({ fin: true, rsv1: false, opcode: 8, payload, maskKey });
+}

@@ -1,24 +1,30 @@
 import assert from 'node:assert/strict';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import type { ErrorCode } from '../../lib/errors.ts';
 import { type PerMessageDeflateOptions, resolveDeflateOptions } from '../../lib/extensions/deflate-options.ts';
 import type { DeflateParams } from '../../lib/extensions/deflate-params.ts';
 import { PerMessageDeflate } from '../../lib/extensions/permessage-deflate.ts';
+import { Connection } from '../../lib/net/connection.ts';
 import type { Role } from '../../lib/protocol/events.ts';
 import { bytesOf } from '../support/arbitraries.ts';
-import { cutAt, eachChunking } from '../support/chunking.ts';
+import { cutAt } from '../support/chunking.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { hex } from '../support/hex.ts';
+import { CONNECTION_LIMITS, TestOwner, TRANSPORTS } from '../support/connections.ts';
 import {
   assertCloses,
+  assertSent,
   assertSentClose,
-  closePayload,
-  ProtocolRecorder,
-  peerFrame,
-} from '../support/protocol-recorder.ts';
+  type Endpoint,
+  itOverAll,
+  type Setting,
+} from '../support/endpoints.ts';
+import { hex } from '../support/hex.ts';
+import { closePayload, peerFrame } from '../support/protocol-recorder.ts';
+import { until } from '../support/watchdog.ts';
 
 const ROLES: readonly Role[] = ['server', 'client'];
-const [FIN, RSV1, TEXT, BINARY, CLOSE, PING] = [0x80, 0x40, 0x1, 0x2, 0x8, 0x9];
+const [FIN, RSV1, TEXT, BINARY, CLOSE, PING, PONG] = [0x80, 0x40, 0x1, 0x2, 0x8, 0x9, 0xa];
 
 const TAKEOVER: DeflateParams = {
   serverNoContextTakeover: false,
@@ -32,22 +38,27 @@ interface OpenOptions extends PerMessageDeflateOptions {
   readonly maxMessageBytes?: number;
 }
 
-/** An endpoint that has agreed on compression. */
-function open(role: Role, params: DeflateParams = NO_TAKEOVER, options: OpenOptions = {}): ProtocolRecorder {
+/** An endpoint that has agreed on compression, whatever it runs over. */
+async function open(
+  setting: Setting,
+  role: Role,
+  params: DeflateParams = NO_TAKEOVER,
+  options: OpenOptions = {},
+): Promise<Endpoint> {
   const { maxMessageBytes = 1 << 20, ...deflate } = options;
   const compression = new PerMessageDeflate(role, params, resolveDeflateOptions({ thresholdBytes: 0, ...deflate })!);
-  const recorder = new ProtocolRecorder(role, { maxMessageBytes }, compression);
-  onCleanUp(() => recorder.protocol.receiveEnd());
-  return recorder;
+  onCleanUp(() => compression.close());
+  return setting.open(role, { maxMessageBytes, compression });
+}
+
+/** Opens an endpoint, gives it bytes, and returns it when it has handled them. */
+async function play(setting: Setting, role: Role, params: DeflateParams, ...chunks: Buffer[]): Promise<Endpoint> {
+  return (await open(setting, role, params)).receive(...chunks);
 }
 
 /** Frames of the peer, in the notation of the RFC: as an example of it, and not masked. */
 function frames(role: Role, ...list: readonly [bits: number, payload: Buffer | string][]): Buffer {
   return Buffer.concat(list.map(([bits, payload]) => peerFrame(role, bits, payload)));
-}
-
-function received(recorder: ProtocolRecorder): unknown[] {
-  return recorder.received().map((event) => (event.type === 'error' ? event.code : event));
 }
 
 const HELLO = hex('f2 48 cd c9 c9 07 00');
@@ -68,68 +79,65 @@ describe('RFC 7692', () => {
         '§7.2.3.5 two blocks': [[FIN | RSV1 | TEXT, hex('f2 48 05 00 00 00 ff ff ca c9 c9 07 00')]],
       };
       for (const [section, list] of Object.entries(examples)) {
-        it(`reads ${section}`, () => {
-          eachChunking(frames(role, ...list), (chunks) => {
-            assert.deepEqual(
-              open(role)
-                .receive(...chunks)
-                .messages(),
-              ['Hello'],
-            );
-            assert.deepEqual(
-              open(role, TAKEOVER)
-                .receive(...chunks)
-                .messages(),
-              ['Hello'],
-            );
+        itOverAll(`reads ${section}`, async (setting) => {
+          await setting.eachChunking(frames(role, ...list), async (chunks) => {
+            for (const params of [NO_TAKEOVER, TAKEOVER]) {
+              assert.deepEqual((await play(setting, role, params, ...chunks)).messages(), ['Hello']);
+            }
           });
         });
       }
 
-      it('reads §7.2.3.2 a message that shares the window of the one before', () => {
+      itOverAll('reads §7.2.3.2 a message that shares the window of the one before', async (setting) => {
         const both = frames(role, [FIN | RSV1 | TEXT, HELLO], [FIN | RSV1 | TEXT, hex('f2 00 11 00 00')]);
-        eachChunking(both, (chunks) => {
-          assert.deepEqual(
-            open(role, TAKEOVER)
-              .receive(...chunks)
-              .messages(),
-            ['Hello', 'Hello'],
-          );
+        await setting.eachChunking(both, async (chunks) => {
+          assert.deepEqual((await play(setting, role, TAKEOVER, ...chunks)).messages(), ['Hello', 'Hello']);
         });
-        const recorder = open(role).receive(both);
-        assert.deepEqual(received(recorder), [{ type: 'message', data: 'Hello' }, 'WS_ERR_INFLATE_FAILED']);
+        const endpoint = await play(setting, role, NO_TAKEOVER, both);
+        assert.deepEqual([endpoint.messages(), endpoint.error()?.code], [['Hello'], 'WS_ERR_INFLATE_FAILED']);
       });
 
-      it('refuses a message that was cut short for itself, §7.2.2, and takes nothing of the next for its rest', () => {
-        for (let length = 1; length < HELLO.length; length++) {
-          const both = frames(role, [FIN | RSV1 | TEXT, HELLO.subarray(0, length)], [FIN | RSV1 | TEXT, HELLO]);
-          for (const params of [TAKEOVER, NO_TAKEOVER]) {
-            const recorder = open(role, params).receive(both);
-            assert.deepEqual(received(recorder), ['WS_ERR_INFLATE_FAILED'], `${length} bytes`);
-            assertSentClose(recorder, 1007);
+      itOverAll(
+        'refuses a message that was cut short for itself, §7.2.2, and takes nothing of the next for its rest',
+        async (setting) => {
+          for (let length = 1; length < HELLO.length; length++) {
+            const both = frames(role, [FIN | RSV1 | TEXT, HELLO.subarray(0, length)], [FIN | RSV1 | TEXT, HELLO]);
+            for (const params of [TAKEOVER, NO_TAKEOVER]) {
+              const endpoint = await play(setting, role, params, both);
+              assert.deepEqual(
+                [endpoint.messages(), endpoint.error()?.code],
+                [[], 'WS_ERR_INFLATE_FAILED'],
+                `${length} bytes`,
+              );
+              assertSentClose(endpoint, 1007);
+            }
           }
-        }
-      });
+        },
+      );
 
-      it('reads §7.2.3.6 an empty message', () => {
+      itOverAll('reads §7.2.3.6 an empty message', async (setting) => {
         const bytes = frames(role, [FIN | RSV1 | TEXT, hex('00')], [FIN | RSV1 | BINARY, hex('00')]);
-        assert.deepEqual(open(role).receive(bytes).messages(), ['', hex('')]);
-        assert.deepEqual(open(role, TAKEOVER).receive(bytes).messages(), ['', hex('')]);
+        for (const params of [NO_TAKEOVER, TAKEOVER]) {
+          assert.deepEqual((await play(setting, role, params, bytes)).messages(), ['', hex('')]);
+        }
       });
     });
 
     describe(`§6 Framing (${role})`, () => {
-      it('lets control frames stand between the fragments of a compressed message', () => {
+      itOverAll('lets control frames stand between the fragments of a compressed message', async (setting) => {
         const list = Array.from(HELLO, (byte, i): [number, Buffer][] => [
           [(i === 0 ? RSV1 | TEXT : 0) | (i === HELLO.length - 1 ? FIN : 0), Buffer.of(byte)],
           [FIN | PING, Buffer.from(`${i}`)],
         ]).flat();
-        const recorder = open(role).receive(frames(role, ...list));
-        assert.deepEqual(recorder.messages(), ['Hello']);
-        assert.equal(recorder.count('ping'), HELLO.length);
+        const endpoint = await play(setting, role, NO_TAKEOVER, frames(role, ...list));
+        assert.deepEqual(endpoint.messages(), ['Hello']);
+        assertSent(
+          endpoint,
+          Array.from(HELLO, (_, i): [number, string] => [PONG, `${i}`]),
+        );
       });
 
-      it('reads compressed messages and others by turns', () => {
+      itOverAll('reads compressed messages and others by turns', async (setting) => {
         const bytes = frames(
           role,
           [FIN | TEXT, 'plain'],
@@ -139,31 +147,31 @@ describe('RFC 7692', () => {
           [RSV1 | BINARY, HELLO],
           [FIN, ''],
         );
-        eachChunking(bytes, (chunks) => {
-          const { messages } = {
-            messages: open(role, TAKEOVER)
-              .receive(...chunks)
-              .messages(),
-          };
-          assert.deepEqual(messages, ['plain', 'Hello', 'plain', Buffer.from('Hello')]);
+        await setting.eachChunking(bytes, async (chunks) => {
+          const endpoint = await play(setting, role, TAKEOVER, ...chunks);
+          assert.deepEqual(endpoint.messages(), ['plain', 'Hello', 'plain', Buffer.from('Hello')]);
         });
       });
 
-      it('refuses RSV1 on a continuation, on a control frame, and where nothing was agreed on', () => {
-        const wrong: Buffer[] = [
-          frames(role, [RSV1 | TEXT, HELLO.subarray(0, 2)], [FIN | RSV1, HELLO.subarray(2)]),
-          frames(role, [TEXT, 'a'], [FIN | RSV1, HELLO]),
-          frames(role, [FIN | RSV1 | PING, '']),
-          frames(role, [FIN | RSV1 | CLOSE, closePayload(1000)]),
-        ];
-        for (const bytes of wrong) {
-          const recorder = open(role).receive(bytes);
-          assert.deepEqual(received(recorder), ['WS_ERR_UNEXPECTED_RSV_1']);
-          assertCloses(recorder, 1002);
-        }
-        const without = new ProtocolRecorder(role).receive(frames(role, [FIN | RSV1 | TEXT, HELLO]));
-        assertCloses(without, 1002);
-      });
+      itOverAll(
+        'refuses RSV1 on a continuation, on a control frame, and where nothing was agreed on',
+        async (setting) => {
+          const wrong: Buffer[] = [
+            frames(role, [RSV1 | TEXT, HELLO.subarray(0, 2)], [FIN | RSV1, HELLO.subarray(2)]),
+            frames(role, [TEXT, 'a'], [FIN | RSV1, HELLO]),
+            frames(role, [FIN | RSV1 | PING, '']),
+            frames(role, [FIN | RSV1 | PONG, '']),
+            frames(role, [FIN | RSV1 | CLOSE, closePayload(1000)]),
+          ];
+          for (const bytes of wrong) {
+            const endpoint = await play(setting, role, NO_TAKEOVER, bytes);
+            assert.deepEqual([endpoint.messages(), endpoint.error()?.code], [[], 'WS_ERR_UNEXPECTED_RSV_1']);
+            assertCloses(endpoint, 1002);
+          }
+          const without = await (await setting.open(role)).receive(frames(role, [FIN | RSV1 | TEXT, HELLO]));
+          assertCloses(without, 1002);
+        },
+      );
     });
 
     describe(`§7.2.2 Decompression (${role})`, () => {
@@ -171,10 +179,17 @@ describe('RFC 7692', () => {
         ['nothing, not even an empty block', hex(''), 'WS_ERR_INFLATE_FAILED', 1007],
         ['a block type that does not exist', hex('ff'), 'WS_ERR_INFLATE_FAILED', 1007],
         ['a reference before the start', hex('f2 00 11 00 00'), 'WS_ERR_INFLATE_FAILED', 1007],
+        // zlib ends its stream at BFINAL, and forgets.
+        [
+          'a reference to what lies before a block with BFINAL',
+          hex('01 05 00 fa ff 48 65 6c 6c 6f f2 00 11 00 00'),
+          'WS_ERR_INFLATE_FAILED',
+          1007,
+        ],
         ['text that is not UTF-8', hex('00 01 00 fe ff ff 00'), 'WS_ERR_INVALID_UTF8', 1007],
       ];
       for (const [title, payload, code, closeCode] of faults) {
-        it(`refuses ${title}`, () => {
+        itOverAll(`refuses ${title}`, async (setting) => {
           for (const params of [NO_TAKEOVER, TAKEOVER]) {
             for (const cut of [[], [0], [payload.length]]) {
               const pieces = cutAt(payload, ...cut);
@@ -182,15 +197,15 @@ describe('RFC 7692', () => {
                 (i === 0 ? RSV1 | TEXT : 0) | (i === pieces.length - 1 ? FIN : 0),
                 piece,
               ]);
-              const recorder = open(role, params).receive(frames(role, ...list, [FIN | TEXT, 'never']));
-              assert.deepEqual(received(recorder), [code]);
-              assertCloses(recorder, closeCode);
+              const endpoint = await play(setting, role, params, frames(role, ...list, [FIN | TEXT, 'never']));
+              assert.deepEqual([endpoint.messages(), endpoint.error()?.code], [[], code]);
+              assertCloses(endpoint, closeCode);
             }
           }
         });
       }
 
-      it('stops a bomb at the limit, also a fragmented one', async () => {
+      itOverAll('stops a bomb at the limit, also a fragmented one', async (setting) => {
         const bomb = peerMessage(role, Buffer.alloc(8 << 20));
         for (const cut of [[], [1], [100, 200, 200, 4000]]) {
           for (const params of [NO_TAKEOVER, TAKEOVER]) {
@@ -199,20 +214,20 @@ describe('RFC 7692', () => {
               (i === 0 ? RSV1 | BINARY : 0) | (i === pieces.length - 1 ? FIN : 0),
               piece,
             ]);
-            const recorder = open(role, params, { maxMessageBytes: 1 << 18 }).receive(frames(role, ...list));
-            await recorder.settle();
-            assert.deepEqual(received(recorder), ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH']);
-            assertCloses(recorder, 1009);
+            const endpoint = await open(setting, role, params, { maxMessageBytes: 1 << 18 });
+            await endpoint.receive(frames(role, ...list));
+            assert.equal(endpoint.error()?.code, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH');
+            assert.deepEqual(endpoint.messages(), []);
+            assertCloses(endpoint, 1009);
           }
         }
       });
 
-      it('names the option that bounds the ratio', async () => {
+      itOverAll('names the option that bounds the ratio', async (setting) => {
         const bytes = frames(role, [FIN | RSV1 | BINARY, peerMessage(role, Buffer.alloc(100_000))]);
-        const recorder = open(role, NO_TAKEOVER, { maxRatio: 20 }).receive(bytes);
-        await recorder.settle();
-        assert.deepEqual(received(recorder), ['WS_ERR_COMPRESSION_RATIO']);
-        assert.match(assertSentClose(recorder, 1009), /maxRatio/);
+        const endpoint = await (await open(setting, role, NO_TAKEOVER, { maxRatio: 20 })).receive(bytes);
+        assert.equal(endpoint.error()?.code, 'WS_ERR_COMPRESSION_RATIO');
+        assert.match(assertSentClose(endpoint, 1009), /maxRatio/);
       });
     });
   }
@@ -224,59 +239,43 @@ describe('RFC 7692', () => {
       return [text, Buffer.from(text).reverse(), bytesOf(size, size)];
     });
 
-    /** Carries over all that each side sends to the other, until both are silent. */
-    async function exchange(server: ProtocolRecorder, client: ProtocolRecorder): Promise<void> {
-      const seen = { server: 0, client: 0 };
-      for (;;) {
-        await server.settle();
-        await client.settle();
-        const toClient = server.sentBytes().subarray(seen.server);
-        const toServer = client.sentBytes().subarray(seen.client);
-        if (toClient.length + toServer.length === 0) return;
-        seen.server += toClient.length;
-        seen.client += toServer.length;
-        for (const chunk of cutAt(toClient, ...[1448, 60_000, 100_000].filter((at) => at < toClient.length))) {
-          client.receive(Buffer.from(chunk));
-        }
-        server.receive(Buffer.from(toServer));
+    for (const [name, makePair] of TRANSPORTS) {
+      for (const noTakeover of [true, false]) {
+        it(`carries messages of 0 bytes to 128 KiB with every window, ${noTakeover ? 'without' : 'with'} takeover, over ${name}`, async () => {
+          for (let bits = 8; bits <= 15; bits++) {
+            const params = {
+              serverNoContextTakeover: noTakeover,
+              clientNoContextTakeover: noTakeover,
+              serverMaxWindowBits: bits,
+              clientMaxWindowBits: 23 - bits,
+            };
+            const [here, there] = await makePair();
+            const server = talk(here, 'server', params);
+            const client = talk(there, 'client', params);
+            for (const [i, data] of messages.entries()) {
+              void server.connection.send(data, i % 5 === 0 ? false : undefined);
+              void client.connection.send(data, i % 7 === 0 ? true : undefined);
+              if (i % 4 === 0) server.connection.ping(Buffer.from(`between ${i}`)).catch(() => {});
+            }
+            for (const { received } of [server, client]) {
+              await until('all messages', () => received.length === messages.length);
+              for (const [i, data] of received.entries()) {
+                assert.ok(Buffer.from(data as Buffer).equals(Buffer.from(messages[i] as Buffer)), `message ${i}`);
+                assert.equal(typeof data, typeof messages[i]);
+              }
+            }
+            client.connection.close(1000, 'done');
+            assert.equal((await server.connection.closed).code, 1000);
+            assert.equal((await client.connection.closed).code, 1000);
+          }
+        });
       }
     }
 
-    for (const noTakeover of [true, false]) {
-      it(`carries messages of 0 bytes to 128 KiB with every window, ${noTakeover ? 'without' : 'with'} takeover`, async () => {
-        for (let bits = 8; bits <= 15; bits++) {
-          const params = {
-            serverNoContextTakeover: noTakeover,
-            clientNoContextTakeover: noTakeover,
-            serverMaxWindowBits: bits,
-            clientMaxWindowBits: 23 - bits,
-          };
-          const server = open('server', params);
-          const client = open('client', params);
-          for (const [i, data] of messages.entries()) {
-            server.protocol.sendMessage(data, i % 5 === 0 ? false : undefined);
-            client.protocol.sendMessage(data, i % 7 === 0 ? true : undefined);
-            if (i % 4 === 0) server.protocol.sendPing(Buffer.from('between'));
-          }
-          client.protocol.sendClose(1000, 'done');
-          await exchange(server, client);
-          for (const recorder of [server, client]) {
-            assert.equal(recorder.messages().length, messages.length);
-            for (const [i, data] of recorder.messages().entries()) {
-              assert.ok(Buffer.from(data as Buffer).equals(Buffer.from(messages[i] as Buffer)), `message ${i}`);
-              assert.equal(typeof data, typeof messages[i]);
-            }
-            assert.equal(recorder.protocol.close?.code, 1000);
-          }
-          const bytes = server.sentBytes().length;
-          assert.ok(bytes < messages.reduce((sum, data) => sum + data.length, 0) * 0.8, `${bytes} bytes`);
-        }
-      });
-    }
-
-    it('§7.2.3.6 sends an empty message as it is', () => {
-      const server = open('server', TAKEOVER);
-      server.protocol.sendMessage('', true);
+    itOverAll('§7.2.3.6 sends an empty message as it is', async (setting) => {
+      const server = await open(setting, 'server', TAKEOVER);
+      await server.send('', true);
+      await server.flush();
       assert.deepEqual(server.sent(), [{ fin: true, rsv1: false, opcode: TEXT, payload: hex('') }]);
     });
   });
@@ -296,4 +295,23 @@ function peerMessage(role: Role, data: Buffer): Buffer {
     pieces.push(peer.compress(data.subarray(at, at + 65_536), true) as Buffer, hex('0000ffff'));
   }
   return Buffer.concat(pieces.slice(0, -1));
+}
+
+/** A connection that has agreed on compression, and what it receives. */
+function talk(
+  socket: Duplex,
+  role: Role,
+  params: DeflateParams,
+): { connection: Connection; received: (string | Buffer)[] } {
+  const compression = new PerMessageDeflate(role, params, resolveDeflateOptions({ thresholdBytes: 0 })!);
+  const connection = new Connection(socket, role, CONNECTION_LIMITS, '', compression);
+  const received: (string | Buffer)[] = [];
+  const owner = new TestOwner();
+  owner.take = (data) => {
+    received.push(data);
+    return true;
+  };
+  connection.start(owner);
+  onCleanUp(() => connection.destroy());
+  return { connection, received };
 }

@@ -13,7 +13,7 @@ import {
 } from '../support/protocol-recorder.ts';
 import { referenceIsUtf8Prefix } from '../support/reference-codec.ts';
 import { makeServer } from '../support/running-server.ts';
-import { WsClient } from '../support/ws-client.ts';
+import { SERVINGS } from '../support/servings.ts';
 import { type Case, GROUPS, MAX_MESSAGE_BYTES, type Reply, WRONG_TEXTS } from './conformance-cases.ts';
 
 const ROLES: readonly Role[] = ['server', 'client'];
@@ -123,56 +123,62 @@ for (const role of ROLES) {
   });
 }
 
-describe('conformance of a server over TCP', () => {
-  /** What the handler was given. */
-  let delivered: (string | Buffer)[] = [];
-  const { server, errors } = makeServer({ maxMessageBytes: MAX_MESSAGE_BYTES });
-  server.route('/', (ctx) => {
-    const body = ctx.getRequestBody();
-    delivered.push(typeof body === 'string' ? body : Buffer.from(body));
-    return ctx.sendResponseBody(body);
-  });
-  before(() => server.port(0).run());
-  after(() => server.close({ timeout: 0 }));
-  afterEach(cleanUp);
-
-  async function playOnSocket(example: Case, chop: number): Promise<void> {
-    delivered = [];
-    const client = await WsClient.open(server.address()!.port);
-    if (client.socket instanceof Socket) client.socket.setNoDelay(true);
-    const bytes = bytesOf(example, 'server');
-    let at = 0;
-    for (let i = 0; i < MAX_SOCKET_CHUNKS && at + chop < bytes.length; i++, at += chop) {
-      client.write(bytes.subarray(at, at + chop));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    client.write(bytes.subarray(at));
-
-    const replies: Reply[] = [];
-    for (const _ of example.expect) {
-      const { fin, rsv1, opcode, payload } = (await client.readFrame()) ?? assert.fail('the connection ended early');
-      assert.deepEqual([fin, rsv1], [true, false]);
-      replies.push([opcode, payload]);
-    }
-    assertSame(replies, example.expect);
-    const { closes, clean = false } = example;
-    if (closes === undefined) client.close(1000);
-    // Of a peer that began to close no second Close frame is expected.
-    const close = await client.receiveClose(closes !== undefined && !clean);
-    assert.equal(close.code, closes ?? 1000);
-    assertSame(delivered, example.expect.filter(isMessage).map(messageOf));
-    assert.deepEqual(errors, []);
-  }
-
-  for (const [title, cases] of GROUPS) {
-    describe(title, () => {
-      for (const example of cases) {
-        it(`${example.id} ${example.title}${example.closes === undefined ? '' : ` → ${example.closes}`}`, async () => {
-          // The kernel cuts as it likes: the first ways to cut will do, and the first alone where cases are many.
-          const chops = (example.chops ?? CHOPS).slice(0, cases.length > 300 ? 1 : 2);
-          for (const chop of chops) await playOnSocket(example, chop);
-        });
-      }
+for (const { name, serve } of SERVINGS) {
+  describe(`conformance of a server over ${name}`, () => {
+    /** What the handler was given. */
+    let delivered: (string | Buffer)[] = [];
+    const { server, errors } = makeServer({ maxMessageBytes: MAX_MESSAGE_BYTES });
+    server.route('/', (ctx) => {
+      const body = ctx.getRequestBody();
+      delivered.push(typeof body === 'string' ? body : Buffer.from(body));
+      return ctx.sendResponseBody(body);
     });
-  }
-});
+    let served: Awaited<ReturnType<typeof serve>>;
+    before(async () => {
+      served = await serve(server);
+    });
+    after(() => served.stop());
+    afterEach(cleanUp);
+
+    async function playOnSocket(example: Case, chop: number): Promise<void> {
+      delivered = [];
+      const client = await served.connect();
+      await client.upgrade();
+      if (client.socket instanceof Socket) client.socket.setNoDelay(true);
+      const bytes = bytesOf(example, 'server');
+      let at = 0;
+      for (let i = 0; i < MAX_SOCKET_CHUNKS && at + chop < bytes.length; i++, at += chop) {
+        client.write(bytes.subarray(at, at + chop));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      client.write(bytes.subarray(at));
+
+      const replies: Reply[] = [];
+      for (const _ of example.expect) {
+        const { fin, rsv1, opcode, payload } = (await client.readFrame()) ?? assert.fail('the connection ended early');
+        assert.deepEqual([fin, rsv1], [true, false]);
+        replies.push([opcode, payload]);
+      }
+      assertSame(replies, example.expect);
+      const { closes, clean = false } = example;
+      if (closes === undefined) client.close(1000);
+      // Of a peer that began to close no second Close frame is expected.
+      const close = await client.receiveClose(closes !== undefined && !clean);
+      assert.equal(close.code, closes ?? 1000);
+      assertSame(delivered, example.expect.filter(isMessage).map(messageOf));
+      assert.deepEqual(errors, []);
+    }
+
+    for (const [title, cases] of GROUPS) {
+      describe(title, () => {
+        for (const example of cases) {
+          it(`${example.id} ${example.title}${example.closes === undefined ? '' : ` → ${example.closes}`}`, async () => {
+            // What is below cuts as it likes: the first ways to cut will do, and one alone where cases are many.
+            const chops = (example.chops ?? CHOPS).slice(0, cases.length > 300 || name !== 'TCP' ? 1 : 2);
+            for (const chop of chops) await playOnSocket(example, chop);
+          });
+        }
+      });
+    }
+  });
+}

@@ -374,6 +374,27 @@ describe('WebSocketSession, one handler a message', () => {
     assert.deepEqual(order, ['connected', 'one', 'two', 'three']);
   });
 
+  it('gives onWebsocketConnected a stream, also of a client that has left before', async () => {
+    const { server, errors } = makeServer();
+    const gate = defer();
+    const streams: (WebSocketStream | undefined)[] = [];
+    let deciding = false;
+    server.upgradeMiddleware(() => {
+      deciding = true;
+      return gate.promise;
+    });
+    server.onWebsocketConnected((ctx) => void streams.push(ctx.getStream()));
+    server.route('/', () => {});
+    const client = await WsClient.connect(await run(server), { allowHalfOpen: true });
+    client.write(upgradeRequest()).end();
+    await until('the upgrade to be decided', () => deciding);
+    await settle(20);
+    gate.resolve();
+    await until('the handler', () => streams.length === 1);
+    assert.equal((await soon('the end', streams[0]!.closed)).code, 1006);
+    assert.deepEqual(errors, []);
+  });
+
   it('runs no route when onWebsocketConnected fails', async () => {
     const { server, errors } = makeServer();
     server.onWebsocketConnected(async () => {

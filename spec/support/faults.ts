@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { ErrorCode } from '../../lib/errors.ts';
 import type { Role } from '../../lib/protocol/events.ts';
+import { assertSame } from './assert-same.ts';
 import { eachChunking } from './chunking.ts';
+import { cleanUp } from './clean-up.ts';
+import { assertCloses as assertEndpointCloses, SETTINGS, type Setting } from './endpoints.ts';
 import { hex } from './hex.ts';
-import { assertCloses, ProtocolRecorder } from './protocol-recorder.ts';
+import { assertCloses, ProtocolRecorder, peerFrame } from './protocol-recorder.ts';
 
 /** One rule of the RFC, broken by raw bytes. */
 export interface Fault {
@@ -36,6 +39,40 @@ export function describeFaults(faults: readonly Fault[]): void {
       }
     });
   }
+  itOverTransports('the same', faults, async ({ role, bytes, error, closeCode }, setting) => {
+    await setting.eachChunking(hex(bytes), async (chunks) => {
+      const behind = peerFrame(role, 0x81, 'Hello');
+      const endpoint = await setting.open(role);
+      await endpoint.receive(...chunks, behind);
+      assertEndpointCloses(endpoint, closeCode);
+      assert.equal(endpoint.error()?.code, error);
+      const alone = new ProtocolRecorder(role).receive(hex(bytes));
+      assertSame(endpoint.messages(), alone.messages());
+      assertSame(endpoint.sent(), alone.sent());
+    });
+  });
+}
+
+/** Plays examples over TCP, TLS and a Duplex, in one test each. */
+function itOverTransports<T extends { title: string }>(
+  title: string,
+  examples: readonly T[],
+  run: (example: T, setting: Setting) => Promise<void>,
+): void {
+  for (const setting of SETTINGS.slice(1)) {
+    it(`${title}, ${setting.name}: ${examples.length} examples`, async () => {
+      for (const example of examples) {
+        try {
+          await run(example, setting);
+        } catch (error) {
+          if (error instanceof Error) error.message = `${example.title}: ${error.message}`;
+          throw error;
+        } finally {
+          await cleanUp();
+        }
+      }
+    });
+  }
 }
 
 /** Makes one example bytes that break no rule: whole, byte by byte and cut everywhere, they are taken. */
@@ -52,4 +89,13 @@ export function describeLegal(
       });
     });
   }
+  itOverTransports('the same', examples, async ({ role, bytes, messages }, setting) => {
+    await setting.eachChunking(hex(bytes), async (chunks) => {
+      const endpoint = await setting.open(role);
+      await endpoint.receive(...chunks);
+      assert.equal(endpoint.error(), undefined);
+      assertSame(endpoint.messages(), messages);
+      assert.equal(endpoint.end(), undefined);
+    });
+  });
 }
