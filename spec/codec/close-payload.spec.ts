@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isWireCloseCode } from '../../lib/codec/close-code.ts';
-import { decodeClosePayload, encodeClosePayload, MAX_REASON_BYTES } from '../../lib/codec/close-payload.ts';
+import { decodeClosePayload, encodeClosePayload, fitReason, MAX_REASON_BYTES } from '../../lib/codec/close-payload.ts';
 import { hex } from '../support/hex.ts';
 
 /** Decodes the payload in the midst of other bytes, which must not count. */
@@ -80,5 +80,18 @@ describe('encodeClosePayload', () => {
     for (const reason of [new Float32Array(20), Buffer.from('bye'), 100, null, { length: 100 }]) {
       assert.throws(() => encodeClosePayload(1000, reason as string), { name: 'TypeError', message: /is a string/ });
     }
+  });
+});
+
+describe('fitReason', () => {
+  it('leaves a reason as it is that fits', () => {
+    for (const reason of ['', 'bye', 'a'.repeat(123), '€'.repeat(41)]) assert.equal(fitReason(reason), reason);
+  });
+
+  it('shortens one that does not, and cuts no character', () => {
+    assert.equal(fitReason('a'.repeat(124)), 'a'.repeat(123));
+    assert.equal(fitReason('€'.repeat(42)), '€'.repeat(41));
+    assert.equal(fitReason(`a${'é'.repeat(200)}`), `a${'é'.repeat(61)}`);
+    assert.equal(fitReason(`ab${'😀'.repeat(60)}`), `ab${'😀'.repeat(30)}`);
   });
 });

@@ -30,4 +30,23 @@ describe('reserveBlock', () => {
     block.release();
     assert.equal(block.offset, 0);
   });
+
+  it('uses a full block again once all its bytes have left, and keeps only so many of them', () => {
+    const full = Array.from({ length: 40 }, () => {
+      const block = reserveBlock(MAX_RESERVE_BYTES);
+      block.begin();
+      block.offset = MAX_RESERVE_BYTES;
+      return block;
+    });
+    assert.equal(new Set(full).size, 40, 'none while its bytes are read');
+    reserveBlock(1);
+    for (const block of full) block.release();
+    const later = Array.from({ length: 40 }, () => {
+      reserveBlock(1).offset = MAX_RESERVE_BYTES;
+      return reserveBlock(1);
+    });
+    const again = later.filter((block) => full.includes(block)).length;
+    assert.ok(again > 0 && again < 40, `${again} were used again`);
+    assert.equal(new Set(later).size, 40, 'none for two at a time');
+  });
 });
