@@ -32,7 +32,7 @@ export class Liveness implements WheelEntry {
   #heard = false;
   #heartbeatSent = false;
   /** How many bytes had left at the last heartbeat, if others were waiting. */
-  #leftBytes = Number.POSITIVE_INFINITY;
+  #leftBytes: number | undefined = undefined;
   /** Ticks of the wheel: when the next heartbeat is due, and when the last message came or went. */
   #heartbeatDue: number;
   #lastMessage: number;
@@ -128,13 +128,14 @@ export class Liveness implements WheelEntry {
   /** Sends a heartbeat, unless there was no sign of life since the last one: then the peer is gone. */
   #beat(): boolean {
     const { hasUnsent, leftBytes } = this.#host;
+    const hasRead = this.#leftBytes !== undefined && leftBytes > this.#leftBytes;
     // A peer that reads is there, though its Pong has to wait behind all that it has still to read. What leaves at once,
     // with nothing in front of it, only shows that the system had room for it.
-    if (this.#heartbeatSent && !this.#heard && leftBytes <= this.#leftBytes) {
+    if (this.#heartbeatSent && !this.#heard && !hasRead) {
       this.#host.onDead();
       return false;
     }
-    this.#leftBytes = hasUnsent ? leftBytes : Number.POSITIVE_INFINITY;
+    this.#leftBytes = hasUnsent ? leftBytes : undefined;
     this.#heard = false;
     this.#heartbeatSent = true;
     const payload = this.#send(undefined);
