@@ -18,11 +18,26 @@ const MAX_REPEATED_CHARACTERS = 256 * 1024;
 const MAX_BYTES_PER_CHARACTER = 3;
 
 /**
- * The text that was sent last, and its frame once it was sent twice: of a message to many receivers the frame is made
- * once, since a server's frames are not masked. Never written to again.
+ * Up to so many characters a text that is sent again, to others, goes out from where its frame was first written: many
+ * connections that send the same messages in a row read the same region of a block, and nothing is copied. A longer one
+ * has a frame in memory of its own.
  */
-let repeatedText: string | undefined;
-let repeatedFrame: Uint8Array | undefined;
+const MAX_SHARED_CHARACTERS = 1024;
+
+/**
+ * The text that was sent last, and its frame: a server's are not masked, so that of a message to many receivers it is
+ * the same for all.
+ */
+const repeated = {
+  text: undefined as string | undefined,
+  /** Where it was written, if it is short: `block[start, end)`, as long as the block is of that generation. */
+  block: undefined as WriteBlock | undefined,
+  generation: 0,
+  start: 0,
+  end: 0,
+  /** Made when it is sent again, if it is long. Never written to again. */
+  frame: undefined as Uint8Array | undefined,
+};
 
 /**
  * Encodes frames and collects their bytes until they are taken. RFC 6455 §5.2.
@@ -79,15 +94,41 @@ export class FrameEncoder {
 
   /** Adds a frame whose payload is `text` as UTF-8; a lone surrogate becomes U+FFFD. */
   addTextFrame(bits: number, text: string): void {
-    if (!this.masked && bits === (FIN | OpCode.Text)) {
-      if (text === repeatedText) {
-        repeatedFrame ??= makeTextFrame(text);
-        this.addEncoded(repeatedFrame);
-        return;
-      }
-      repeatedText = text.length <= MAX_REPEATED_CHARACTERS ? text : undefined;
-      repeatedFrame = undefined;
+    const isRepeatable = !this.masked && bits === (FIN | OpCode.Text);
+    if (isRepeatable && text === repeated.text && this.#addRepeated(text)) return;
+    const before = this.#bytes;
+    this.#addNewText(bits, text);
+    // Nobody else reads what is in a block of its own.
+    const isShared = this.#own === undefined || text.length > MAX_SHARED_CHARACTERS;
+    if (isRepeatable && isShared) this.#remember(text, this.#bytes - before);
+  }
+
+  /** Adds the frame of the text that was sent last, unless that is no longer where it was. */
+  #addRepeated(text: string): boolean {
+    if (text.length > MAX_SHARED_CHARACTERS) {
+      repeated.frame ??= makeTextFrame(text);
+      this.addEncoded(repeated.frame);
+      return true;
     }
+    const { block, start, end } = repeated;
+    if (block?.generation !== repeated.generation || this.#own !== undefined) return false;
+    if (block !== this.#block || start !== this.#end) this.#beginRegion(block, start);
+    this.#bytes += end - start;
+    this.#end = end;
+    return true;
+  }
+
+  /** Remembers the text whose frame was just added, and where that is if it is short. */
+  #remember(text: string, frameBytes: number): void {
+    repeated.text = text.length <= MAX_REPEATED_CHARACTERS ? text : undefined;
+    repeated.frame = undefined;
+    repeated.block = this.#block;
+    repeated.generation = this.#block!.generation;
+    repeated.start = this.#end - frameBytes;
+    repeated.end = this.#end;
+  }
+
+  #addNewText(bits: number, text: string): void {
     const maxBytes = text.length * MAX_BYTES_PER_CHARACTER;
     if (maxBytes + MAX_HEADER_BYTES > MAX_RESERVE_BYTES) {
       this.#addLargeFrame(bits, Buffer.from(text));
@@ -187,18 +228,20 @@ export class FrameEncoder {
   /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */
   #reserve(size: number): WriteBlock {
     const block = this.#own === undefined ? reserveBlock(size) : this.#reserveOwn(this.#own, size);
-    if (block !== this.#block || block.offset !== this.#end) {
-      this.#closeRegion();
-      if (this.#block !== undefined) {
-        this.#older ??= [];
-        this.#older.push(this.#block);
-      }
-      block.begin();
-      this.#block = block;
-      this.#start = block.offset;
-      this.#end = block.offset;
-    }
+    if (block !== this.#block || block.offset !== this.#end) this.#beginRegion(block, block.offset);
     return block;
+  }
+
+  #beginRegion(block: WriteBlock, offset: number): void {
+    this.#closeRegion();
+    if (this.#block !== undefined) {
+      this.#older ??= [];
+      this.#older.push(this.#block);
+    }
+    block.begin();
+    this.#block = block;
+    this.#start = offset;
+    this.#end = offset;
   }
 
   /** The block of its own that has room for `size` more bytes. */

@@ -10,6 +10,8 @@ export class WriteBlock {
   readonly buffer: Buffer;
   /** First byte that belongs to nobody. */
   offset = 0;
+  /** Counts how often the block was begun from its start: what lay in it then is gone. */
+  generation = 0;
   /** Regions that were begun and not released. */
   #open = 0;
 
@@ -30,6 +32,7 @@ export class WriteBlock {
     this.#open--;
     if (this.#open > 0) return;
     this.offset = 0;
+    this.generation++;
     const isFull = this !== current && this.buffer.byteLength === BLOCK_BYTES;
     if (isFull && spare.length < MAX_SPARE) spare.push(this);
   }

@@ -183,25 +183,65 @@ describe('FrameEncoder.addTextFrame, the same text again', () => {
     return encoder.take();
   };
 
-  it('makes the frame once for all that are not masked, from the second time on', () => {
-    for (const text of [
-      '',
-      'one text for many',
-      'é'.repeat(200),
-      '€'.repeat(30_000),
-      '\ud800',
-      'a'.repeat(256 * 1024),
-    ]) {
+  const frameOf = (text: string): Buffer =>
+    referenceEncode({ fin: true, rsv1: false, opcode: 1, payload: Buffer.from(text) });
+
+  it('makes the frame of a long text once for all that are not masked, from the second time on', () => {
+    for (const text of ['a'.repeat(1025), 'é'.repeat(2000), '€'.repeat(30_000), 'a'.repeat(256 * 1024)]) {
       const encoders = [new FrameEncoder(false), new FrameEncoder(false), new FrameEncoder(false)];
       const taken = encoders.map((encoder) => chunksOf(encoder, 0x81, text));
-      const expected = referenceEncode({ fin: true, rsv1: false, opcode: 1, payload: Buffer.from(text) });
-      for (const chunks of taken) assert.ok(Buffer.concat(chunks).equals(expected));
+      for (const chunks of taken) assert.ok(Buffer.concat(chunks).equals(frameOf(text)));
       assert.equal(taken[2]![0], taken[1]![0], 'the same bytes, by reference');
       for (const encoder of encoders) encoder.released();
       // Memory that is given back after it was shared is not written to.
       for (let i = 0; i < 3; i++) chunksOf(encoders[i]!, 0x82, 'x'.repeat(100));
-      assert.ok(Buffer.concat(taken[2]!).equals(expected));
+      assert.ok(Buffer.concat(taken[2]!).equals(frameOf(text)));
     }
+  });
+
+  it('has all read the frames of short texts where they were written first, until the last has done so', () => {
+    for (const texts of [['one text for many'], ['', 'a'], ['é'.repeat(200), '\ud800', '€'.repeat(1000), 'z']]) {
+      const encoders = Array.from({ length: 5 }, () => new FrameEncoder(false));
+      for (const text of texts) for (const encoder of encoders) encoder.addTextFrame(0x81, text);
+      const taken = encoders.map((encoder) => encoder.take());
+      const expected = Buffer.concat(texts.map(frameOf));
+      for (const [chunk, ...rest] of taken) {
+        assert.equal(rest.length, 0, 'they lie side by side');
+        assert.deepEqual(
+          [chunk!.buffer, chunk!.byteOffset, chunk!.byteLength],
+          [taken[0]![0]!.buffer, taken[0]![0]!.byteOffset, expected.length],
+        );
+      }
+      const last = encoders.pop()!;
+      for (const encoder of encoders) encoder.released();
+      for (const encoder of encoders) chunksOf(encoder, 0x82, 'x'.repeat(100));
+      assert.ok(Buffer.concat(taken.at(-1)!).equals(expected));
+      last.released();
+      for (const encoder of encoders) encoder.released();
+    }
+  });
+
+  it('writes a short text again where its frame is gone', () => {
+    const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
+    for (let i = 0; i < 3; i++) {
+      assert.ok(Buffer.concat(chunksOf(encoder, 0x81, 'again')).equals(frameOf('again')));
+      encoder.released();
+      other.addFrame(0x82, Buffer.alloc(20, 'x'));
+      other.take();
+      other.released();
+    }
+  });
+
+  it('mixes the same texts with other frames, in the order they were added', () => {
+    const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
+    for (const text of ['1', '2']) for (const one of [encoder, other]) one.addTextFrame(0x81, text);
+    encoder.addFrame(0x82, Buffer.from('mine'));
+    other.addTextFrame(0x81, '2');
+    other.addTextFrame(0x81, '3');
+    encoder.addTextFrame(0x81, '3');
+    const texts = (chunks: Uint8Array[]): string[] => parse(chunks, false).map(({ payload }) => payload.toString());
+    assert.deepEqual(texts(encoder.take()), ['1', '2', 'mine', '3']);
+    assert.deepEqual(texts(other.take()), ['1', '2', '2', '3']);
   });
 
   it('masks each frame with a key of its own all the same', () => {
@@ -505,10 +545,10 @@ describe('FrameEncoder.hold', () => {
     encoder.addFrame(0x82, Buffer.alloc(1));
     encoder.hold();
     for (let i = 0; i < 1000; i++) encoder.addTextFrame(0x81, 'again');
-    for (let i = 0; i < 3; i++) encoder.addTextFrame(0x81, 'x'.repeat(200));
+    for (let i = 0; i < 3; i++) encoder.addTextFrame(0x81, 'x'.repeat(2000));
     const chunks = encoder.take();
     const frames = parse(chunks, false);
-    assert.deepEqual([frames.length, frames.at(-1)!.payload.length], [1004, 200]);
+    assert.deepEqual([frames.length, frames.at(-1)!.payload.length], [1004, 2000]);
     assert.ok(chunks.length < 12, `${chunks.length} chunks`);
     assert.equal(chunks.at(-1), chunks.at(-2));
   });
