@@ -1,64 +1,16 @@
 /**
  * Draws what was measured: one chart per group of cases, as SVG that follows the reader's colour scheme.
  *
- *     node --import tsx bench/charts.ts [results.json]    draws again, without measuring
+ *     node --import tsx bench/charts.ts [results.json]    draws again, and writes the tables, without measuring
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OURS } from './e2e/contestants.ts';
 import { METRICS } from './job.ts';
 import type { JobResult, Report } from './rounds.ts';
-
-interface Chart {
-  readonly file: string;
-  readonly title: string;
-  readonly subtitle: string;
-  readonly metric: string;
-  /** Names of cases, with what stands beside their bars. */
-  readonly cases: Readonly<Record<string, string>>;
-}
-
-const CHARTS: readonly Chart[] = [
-  {
-    file: 'echo',
-    title: 'Echo',
-    subtitle: 'CPU time of the server per message, less is better',
-    metric: 'cpuMicros',
-    cases: {
-      'echo-20-1': '20 B, 1 in flight',
-      'echo-20-32': '20 B, 32 in flight',
-      'echo-1k-16': '1 KiB, 16 in flight',
-      'echo-16k-4': '16 KiB, 4 in flight',
-      'echo-1m-2': '1 MiB, 2 in flight',
-      'echo-deflate-1k': '1 KiB of JSON, compressed',
-    },
-  },
-  {
-    file: 'chat',
-    title: 'Chat',
-    subtitle: "CPU time of the server per delivery, everyone's message to everyone, less is better",
-    metric: 'cpuMicros',
-    cases: { 'chat-32': '32 clients', 'chat-200': '200 clients' },
-  },
-  {
-    file: 'accept',
-    title: 'Accept',
-    subtitle: 'CPU time of the server per connection, less is better',
-    metric: 'cpuMicros',
-    cases: { accept: 'a new connection' },
-  },
-  {
-    file: 'idle',
-    title: 'Memory',
-    subtitle: 'Bytes per idle connection, of 5,000, less is better',
-    metric: 'bytesPerConnection',
-    cases: { idle: 'just opened', 'idle-used': 'after one message' },
-  },
-];
-
-/** In this order, and no others: variants of ours and floors are for the tables. */
-const SHOWN = [OURS, 'ws', 'ws + bufferutil', 'websocket', 'uWebSockets.js, Node 20', 'Bun'];
+import { CHARTS, type Chart, SHOWN } from './shown.ts';
+import { writeTables } from './tables.ts';
 
 const WIDTH = 760;
 const LABEL_X = 16;
@@ -80,14 +32,20 @@ const STYLE = `
     text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif } .title { font-size: 18px; font-weight: 600 }
     .strong { font-weight: 600 }`;
 
+/** Shows the results in the documentation: as charts in docs/assets, and as tables in two pages. */
+export function publish(report: Report, root: string): void {
+  drawCharts(report, join(root, 'docs', 'assets'));
+  writeTables(report, root);
+}
+
 /** Draws all charts for which there are results into `folder`. */
-export function drawCharts(report: Report, folder: string): void {
+function drawCharts(report: Report, folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const chart of CHARTS) {
     const results = Object.keys(chart.cases)
       .map((name) => report.results.find((result) => result.name === name))
       .filter((result) => result !== undefined);
-    if (results.length > 0) writeFileSync(join(folder, `bench-${chart.file}.svg`), draw(chart, results, report));
+    if (results.length > 0) writeFileSync(join(folder, `${chart.file}.svg`), draw(chart, results, report));
   }
 }
 
@@ -148,5 +106,6 @@ function escapeXml(content: string): string {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const file = process.argv[2] ?? join(root, 'bench', 'results', 'published.json');
-  drawCharts(JSON.parse(readFileSync(file, 'utf8')) as Report, join(root, 'docs', 'assets'));
+  if (existsSync(file)) publish(JSON.parse(readFileSync(file, 'utf8')) as Report, root);
+  else console.log(`there is no ${file} yet: npm run bench -- --publish`);
 }

@@ -11,7 +11,7 @@ export const HELP = `npm run bench -- [options] [part of a case's name ...]
   --ref <git ref>    measures the library as it was then, rather than the working tree
   --fetch            fetches the versions of Node that are missing from the npm registry
   --profile <dir>    writes a CPU profile of each run of ours there
-  --publish          writes bench/results/published.json, and the charts in docs/assets
+  --publish          writes bench/results/published.json, the charts in docs/assets and the tables of the docs
 
 The peers are optional: npm ci --prefix bench/peers`;
 

@@ -7,7 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './build.ts';
 import { codecJobs, codecSmokeJobs } from './cases/jobs.ts';
-import { drawCharts } from './charts.ts';
+import { publish } from './charts.ts';
 import { CONTESTANTS, OURS } from './e2e/contestants.ts';
 import { endToEndJobs, endToEndSmokeJobs, whyAbsent } from './e2e/jobs.ts';
 import { makeFilter } from './filter.ts';
@@ -18,7 +18,6 @@ import { versionOf } from './runtimes.ts';
 import { makeSetup, type Setup } from './setup.ts';
 
 const RESULTS = join(ROOT, 'bench', 'results');
-const ASSETS = join(ROOT, 'docs', 'assets');
 /** Two cores have enough to do with this many. */
 const TRIED_AT_ONCE = 4;
 
@@ -64,7 +63,7 @@ async function measureAll(jobs: readonly Job[], machine: readonly string[], opti
   const file = join(RESULTS, options.publish ? 'published.json' : 'latest.local.json');
   const report: Report = { date: new Date().toISOString().slice(0, 10), machine, rounds: options.rounds, results };
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  if (options.publish) drawCharts(report, ASSETS);
+  if (options.publish) publish(report, ROOT);
   console.log(`\nwritten to ${file}`);
   return results.every(({ failures }) => failures.length === 0);
 }
