@@ -3,6 +3,7 @@ import { ReceiveSource } from '../channel/receive-source.ts';
 import { ChannelClosedError, LaggedError } from '../errors.ts';
 import type { Broadcast } from './broadcast.ts';
 import type { Cursor } from './ring.ts';
+import { WaitingPlace } from './waiting-list.ts';
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -18,6 +19,8 @@ const forgotten = new FinalizationRegistry<{ broadcast: Broadcast<never>; cursor
  * only forgotten leaves when the garbage collector finds it; until then the channel keeps values for it, at most its capacity.
  */
 export class BroadcastReceiver<T> extends ReceiveSource<T> {
+  /** Its place among those that wait in the channel. @internal */
+  readonly place: WaitingPlace<BroadcastReceiver<T>> = new WaitingPlace(this as BroadcastReceiver<T>);
   readonly #broadcast: Broadcast<T>;
   readonly #cursor: Cursor;
   /** What was passed over for a receive that came earlier and has not taken its value yet. */

@@ -1,5 +1,6 @@
 import { BroadcastReceiver } from './broadcast-receiver.ts';
 import { type Cursor, Ring } from './ring.ts';
+import { WaitingList } from './waiting-list.ts';
 
 /** How many values a channel keeps for its slowest receiver, unless it is told otherwise. */
 export const DEFAULT_CAPACITY = 1024;
@@ -15,7 +16,7 @@ export class Broadcast<T> {
   /** @internal */
   readonly ring: Ring<T>;
   readonly #onEmpty: (() => void) | undefined;
-  readonly #waiting = new Set<BroadcastReceiver<T>>();
+  readonly #waiting = new WaitingList<BroadcastReceiver<T>>();
   #isClosed = false;
 
   /**
@@ -74,12 +75,12 @@ export class Broadcast<T> {
 
   /** Wakes this receiver when there is something new. @internal */
   wait(receiver: BroadcastReceiver<T>): void {
-    this.#waiting.add(receiver);
+    this.#waiting.add(receiver.place);
   }
 
   /** Takes back `wait`. @internal */
   stopWaiting(receiver: BroadcastReceiver<T>): void {
-    this.#waiting.delete(receiver);
+    this.#waiting.remove(receiver.place);
   }
 
   /** Removes the cursor of a receiver that has left. @internal */
@@ -89,6 +90,11 @@ export class Broadcast<T> {
   }
 
   #wake(): void {
-    for (const receiver of this.#waiting) if (!receiver.wake()) this.#waiting.delete(receiver);
+    // Counted before: one that waits for more goes back to the end. Some may leave while others are woken.
+    for (let count = this.#waiting.length; count > 0; count--) {
+      const place = this.#waiting.takeFirst();
+      if (place === undefined) return;
+      if (place.owner.wake()) this.#waiting.add(place);
+    }
   }
 }

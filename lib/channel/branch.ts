@@ -20,6 +20,31 @@ export interface BranchWatcher {
   ready(branch: Branch): void;
 }
 
+/** Several who hold the same branch, as one. */
+export class WatcherGroup implements BranchWatcher {
+  readonly #watchers: BranchWatcher[];
+
+  constructor(...watchers: BranchWatcher[]) {
+    this.#watchers = watchers;
+  }
+
+  ready(branch: Branch): void {
+    // A copy: the first to choose it lets go of it.
+    for (const watcher of this.#watchers.slice()) watcher.ready(branch);
+  }
+
+  add(watcher: BranchWatcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  /** Removes a watcher, if it is one of them; returns whether none is left. */
+  remove(watcher: BranchWatcher): boolean {
+    const index = this.#watchers.indexOf(watcher);
+    if (index !== -1) this.#watchers.splice(index, 1);
+    return this.#watchers.length === 0;
+  }
+}
+
 const watchedPromises = new WeakMap<PromiseLike<unknown>, PromiseBranch>();
 
 /**

@@ -73,7 +73,7 @@ export class ReceiveQueue<T> extends ReceiveSource<T> {
   /** Takes the first value that no receive has reserved, or returns `undefined` if there is none. Calls `onTake`. */
   tryTake(): T | undefined {
     if (this.waiting >= this.#items.length) return undefined;
-    const item = this.#items.takeAt(this.waiting);
+    const item = this.takeAt(this.waiting);
     this.taken();
     return item;
   }

@@ -11,13 +11,16 @@ import { Receive, type ReceiveOptions } from './receive.ts';
  * once the source has ended, every place has an outcome for ever (`available()` is Infinity).
  */
 export abstract class ReceiveSource<T> {
-  readonly #line: Receive<unknown>[] = [];
+  // Nearly always one receive waits, and enters and leaves in every round of a loop: it needs no array.
+  #first: Receive<unknown> | undefined = undefined;
+  #behind: Receive<unknown>[] | undefined = undefined;
   #isOffering = false;
-  #departures = 0;
+  #haveMovedUp = false;
 
   /** How many receives have not got a value yet. */
   get waiting(): number {
-    return this.#line.length;
+    if (this.#first === undefined) return 0;
+    return this.#behind === undefined ? 1 : 1 + this.#behind.length;
   }
 
   /** How many outcomes there are now; Infinity once the source has ended. */
@@ -36,15 +39,16 @@ export abstract class ReceiveSource<T> {
 
   /** Offers what is available to the receives in the line. To be called after every change of what is available. */
   protected settle(): void {
-    if (this.#line.length === 0 || this.#isOffering) return;
+    if (this.#first === undefined || this.#isOffering) return;
     this.#isOffering = true;
     try {
       let place = 0;
-      while (place < this.#line.length && place < this.available()) {
-        const departures = this.#departures;
-        this.#line[place]!.offer();
+      while (place < this.waiting && place < this.available()) {
+        const receive = place === 0 ? this.#first : this.#behind![place - 1]!;
+        this.#haveMovedUp = false;
+        receive.offer();
         // Whoever leaves the line moves the others up, so it is read from the front again.
-        place = this.#departures === departures ? place + 1 : 0;
+        place = this.#haveMovedUp ? 0 : place + 1;
       }
     } finally {
       this.#isOffering = false;
@@ -53,7 +57,9 @@ export abstract class ReceiveSource<T> {
 
   /** @internal */
   enter(receive: Receive<unknown>): void {
-    this.#line.push(receive);
+    if (this.#first === undefined) this.#first = receive;
+    else if (this.#behind === undefined) this.#behind = [receive];
+    else this.#behind.push(receive);
   }
 
   /** @internal */
@@ -74,14 +80,16 @@ export abstract class ReceiveSource<T> {
   }
 
   #placeOf(receive: Receive<unknown>): number {
-    return this.#line[0] === receive ? 0 : this.#line.indexOf(receive);
+    if (this.#first === receive) return 0;
+    const index = this.#behind === undefined ? -1 : this.#behind.indexOf(receive);
+    return index === -1 ? -1 : index + 1;
   }
 
   #depart(receive: Receive<unknown>): number {
     const place = this.#placeOf(receive);
-    if (place === 0) this.#line.shift();
-    else this.#line.splice(place, 1);
-    this.#departures++;
+    if (place === 0) this.#first = this.#behind?.shift();
+    else this.#behind!.splice(place - 1, 1);
+    this.#haveMovedUp = true;
     return place;
   }
 }

@@ -1,6 +1,6 @@
 import { InvalidStateError, TimeoutError } from '../errors.ts';
 import { stopWaitingForAbort, waitForAbort } from './abort.ts';
-import type { BranchWatcher } from './branch.ts';
+import { type BranchWatcher, WatcherGroup } from './branch.ts';
 
 /** How long a receive waits, and what ends it early. */
 export interface ReceiveOptions {
@@ -27,6 +27,18 @@ export interface ReceivePlaces {
 /** setTimeout fires at once above this. 24.8 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** What settles the promise of a receive that is awaited. */
+interface Settlers {
+  readonly resolve: (outcome: unknown) => void;
+  readonly reject: (outcome: unknown) => void;
+}
+
+/** What ends a receive early. */
+interface Limits {
+  readonly timer: NodeJS.Timeout | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 const WAITING = 0;
 const FULFILLED = 1;
 const REJECTED = 2;
@@ -51,11 +63,10 @@ export class Receive<T> implements Promise<T> {
   #outcome: unknown = undefined;
   // Made by the first `then`, and not before: that is how it is known whether the value is wanted.
   #promise: Promise<T> | undefined = undefined;
-  #resolve: ((outcome: unknown) => void) | undefined = undefined;
-  #reject: ((outcome: unknown) => void) | undefined = undefined;
-  #watchers: BranchWatcher[] | undefined = undefined;
-  #timer: NodeJS.Timeout | undefined = undefined;
-  #signal: AbortSignal | undefined = undefined;
+  // What few receives need is kept apart, and made when it is needed: a loop over `select` makes two receives a value.
+  #settlers: Settlers | undefined = undefined;
+  #watcher: BranchWatcher | undefined = undefined;
+  #limits: Limits | undefined = undefined;
 
   /**
    * Takes the last place in the line of `source`.
@@ -108,13 +119,10 @@ export class Receive<T> implements Promise<T> {
    */
   withdraw(): void {
     if (this.#state !== WAITING) return;
-    if (this.#promise !== undefined || this.#watchers !== undefined) this.#settle(REJECTED, withdrawnError());
-    else {
-      // No error is made that nobody may ever see: a select withdraws its losers on every call.
-      this.#state = WITHDRAWN;
-      this.#stopLimits();
-    }
-    this.#source.leave(this);
+    if (this.#isWanted) {
+      this.#settle(REJECTED, withdrawnError());
+      this.#source.leave(this);
+    } else this.#giveUp();
   }
 
   /** Rejects with `reason` and takes nothing, unless it has settled already. @internal */
@@ -149,24 +157,38 @@ export class Receive<T> implements Promise<T> {
   /** Is called by the source when there is a value for this receive: takes it, if anybody wants it. @internal */
   offer(): void {
     if (this.#promise !== undefined) this.commit();
-    else if (this.#watchers !== undefined) this.#tellWatchers(this.#watchers);
+    else if (this.#watcher !== undefined) this.#watcher.ready(this);
   }
 
   /** @internal */
   watch(watcher: BranchWatcher): void {
     if (this.#state !== WAITING) return;
-    if (this.#watchers === undefined) this.#watchers = [watcher];
-    else this.#watchers.push(watcher);
+    if (this.#watcher === undefined) this.#watcher = watcher;
+    else if (this.#watcher instanceof WatcherGroup) this.#watcher.add(watcher);
+    else this.#watcher = new WatcherGroup(this.#watcher, watcher);
   }
 
   /** @internal */
   unwatch(watcher: BranchWatcher): void {
-    if (this.#watchers === undefined) return;
-    const index = this.#watchers.indexOf(watcher);
-    if (index !== -1) this.#watchers.splice(index, 1);
-    if (this.#watchers.length > 0) return;
-    this.#watchers = undefined;
-    if (this.#promise === undefined) this.withdraw();
+    if (this.#watcher === watcher) this.#watcher = undefined;
+    else if (this.#watcher instanceof WatcherGroup && this.#watcher.remove(watcher)) this.#watcher = undefined;
+    this.release();
+  }
+
+  /** Withdraws it, unless somebody awaits or watches it. @internal */
+  release(): void {
+    if (this.#state === WAITING && !this.#isWanted) this.#giveUp();
+  }
+
+  get #isWanted(): boolean {
+    return this.#promise !== undefined || this.#watcher !== undefined;
+  }
+
+  /** Withdraws what nobody wants. No error is made that nobody may ever see: a select does this to all but one. */
+  #giveUp(): void {
+    this.#state = WITHDRAWN;
+    if (this.#limits !== undefined) this.#stopLimits(this.#limits);
+    this.#source.leave(this);
   }
 
   #enterWith({ timeoutMs = 0, signal }: ReceiveOptions): void {
@@ -179,13 +201,11 @@ export class Receive<T> implements Promise<T> {
       return;
     }
     this.#source.enter(this);
-    if (signal !== undefined) {
-      this.#signal = signal;
-      waitForAbort(signal, this);
-    }
-    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS && !this.#source.isReady(this)) {
-      this.#timer = setTimeout(Receive.#expire, timeoutMs, this, timeoutMs);
-    }
+    const isTimed = timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS && !this.#source.isReady(this);
+    if (signal === undefined && !isTimed) return;
+    const timer = isTimed ? setTimeout(Receive.#expire, timeoutMs, this, timeoutMs) : undefined;
+    this.#limits = { timer, signal };
+    if (signal !== undefined) waitForAbort(signal, this);
   }
 
   static #expire(receive: Receive<unknown>, timeoutMs: number): void {
@@ -208,38 +228,29 @@ export class Receive<T> implements Promise<T> {
   #settle(state: typeof FULFILLED | typeof REJECTED, outcome: unknown): void {
     this.#state = state;
     this.#outcome = outcome;
-    this.#stopLimits();
-    // Both are there only if somebody awaits it already.
-    const tell = state === FULFILLED ? this.#resolve : this.#reject;
-    if (tell !== undefined) tell(outcome);
-    const watchers = this.#watchers;
-    this.#watchers = undefined;
-    if (watchers !== undefined) this.#tellWatchers(watchers);
+    if (this.#limits !== undefined) this.#stopLimits(this.#limits);
+    const settlers = this.#settlers;
+    if (settlers !== undefined) {
+      if (state === FULFILLED) settlers.resolve(outcome);
+      else settlers.reject(outcome);
+    }
+    const watcher = this.#watcher;
+    this.#watcher = undefined;
+    if (watcher !== undefined) watcher.ready(this);
   }
 
   #makePromise(): Promise<T> {
     if (this.#state === FULFILLED) return Promise.resolve(this.#outcome as T);
     if (this.#state !== WAITING) return Promise.reject(this.outcome);
     return new Promise<T>((resolve, reject) => {
-      this.#resolve = resolve as (outcome: unknown) => void;
-      this.#reject = reject;
+      this.#settlers = { resolve: resolve as (outcome: unknown) => void, reject };
     });
   }
 
-  #stopLimits(): void {
-    if (this.#timer !== undefined) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-    }
-    if (this.#signal !== undefined) {
-      stopWaitingForAbort(this.#signal, this);
-      this.#signal = undefined;
-    }
-  }
-
-  #tellWatchers(watchers: readonly BranchWatcher[]): void {
-    // A copy: the first to choose it lets go of it.
-    for (const watcher of watchers.slice()) watcher.ready(this);
+  #stopLimits({ timer, signal }: Limits): void {
+    this.#limits = undefined;
+    if (timer !== undefined) clearTimeout(timer);
+    if (signal !== undefined) stopWaitingForAbort(signal, this);
   }
 }
 

@@ -31,12 +31,33 @@ export type Selected<T extends object> = {
  */
 export function select<T extends Record<string, PromiseLike<unknown>>>(
   branches: T,
-  options: SelectOptions = {},
-): Promise<Selected<T>> {
+  options?: SelectOptions,
+): Promise<Selected<T>>;
+export function select(branches: Record<string, unknown>, options: SelectOptions = {}): Promise<Chosen> {
+  try {
+    return choose(branches, options);
+  } catch (error) {
+    // As from an async function: whoever awaits it need not look in two places.
+    return Promise.reject(error);
+  }
+}
+
+interface Chosen {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+function choose(branches: Record<string, unknown>, options: SelectOptions): Promise<Chosen> {
+  const keys = Object.keys(branches);
+  const values = Object.values(branches);
+  if (options.signal === undefined && areReceives(values)) {
+    // The common case. No promise has to have its turn first, so what is ready is taken without holding the others.
+    const index = indexOfReady(values, options.biased === true);
+    if (index !== -1) return takeReady(keys[index]!, values, index);
+    return new Promise((resolve, reject) => new Selection(keys, values, resolve, reject).wait());
+  }
   return new Promise((resolve, reject) => {
-    const keys = Object.keys(branches);
-    const selection = new Selection(keys, options, resolve as (selected: unknown) => void, reject);
-    selection.start(Object.values(branches));
+    new Selection(keys, [], resolve, reject, options.signal).start(values, options.biased === true);
   });
 }
 
@@ -48,27 +69,34 @@ const DECIDED = 2;
 /** One running select. Once it is decided, it holds nothing and is held by nothing. */
 class Selection implements BranchWatcher, AbortWaiter {
   readonly #keys: readonly string[];
-  readonly #branches: Branch[] = [];
-  readonly #isBiased: boolean;
-  readonly #signal: AbortSignal | undefined;
-  readonly #resolve: (selected: unknown) => void;
+  readonly #branches: Branch[];
+  readonly #resolve: (chosen: Chosen) => void;
   readonly #reject: (error: unknown) => void;
+  readonly #signal: AbortSignal | undefined;
   #phase: typeof GATHERING | typeof WAITING | typeof DECIDED = GATHERING;
 
   constructor(
     keys: readonly string[],
-    { signal, biased = false }: SelectOptions,
-    resolve: (selected: unknown) => void,
+    branches: Branch[],
+    resolve: (chosen: Chosen) => void,
     reject: (error: unknown) => void,
+    signal?: AbortSignal,
   ) {
     this.#keys = keys;
-    this.#signal = signal;
-    this.#isBiased = biased;
+    this.#branches = branches;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#signal = signal;
   }
 
-  start(values: readonly unknown[]): void {
+  /** Holds its branches, of which none is ready, until one is. */
+  wait(): void {
+    this.#phase = WAITING;
+    for (const branch of this.#branches) branch.watch(this);
+  }
+
+  /** Makes branches of `values`, holds them, and decides as soon as one is ready. */
+  start(values: readonly unknown[], isBiased: boolean): void {
     let wrongKey: string | undefined;
     let hasOpenPromise = false;
     for (const [i, value] of values.entries()) {
@@ -89,8 +117,8 @@ class Selection implements BranchWatcher, AbortWaiter {
     } else {
       if (this.#signal !== undefined) waitForAbort(this.#signal, this);
       // Only its reaction can tell that a promise has settled already: let it have its turn before the choice.
-      if (hasOpenPromise) queueMicrotask(() => this.#decideIfReady());
-      else this.#decideIfReady();
+      if (hasOpenPromise) queueMicrotask(() => this.#decideIfReady(isBiased));
+      else this.#decideIfReady(isBiased);
     }
   }
 
@@ -109,18 +137,11 @@ class Selection implements BranchWatcher, AbortWaiter {
     return branch;
   }
 
-  #decideIfReady(): void {
+  #decideIfReady(isBiased: boolean): void {
     if (this.#phase === DECIDED) return;
-    const count = this.#branches.length;
-    const start = this.#isBiased ? 0 : Math.floor(Math.random() * count);
     this.#phase = WAITING;
-    for (let i = 0; i < count; i++) {
-      const index = (start + i) % count;
-      if (this.#branches[index]!.isReady) {
-        this.#decide(index);
-        return;
-      }
-    }
+    const index = indexOfReady(this.#branches, isBiased);
+    if (index !== -1) this.#decide(index);
   }
 
   #decide(index: number): void {
@@ -128,7 +149,7 @@ class Selection implements BranchWatcher, AbortWaiter {
     // The losers first: one of the same source may stand before the winner, whose value is then the earlier one.
     this.#letGo(winner);
     winner.commit();
-    if (winner.isFulfilled) this.#resolve({ key: this.#keys[index], value: winner.outcome });
+    if (winner.isFulfilled) this.#resolve({ key: this.#keys[index]!, value: winner.outcome });
     else this.#reject(winner.outcome);
   }
 
@@ -137,6 +158,36 @@ class Selection implements BranchWatcher, AbortWaiter {
     if (this.#signal !== undefined) stopWaitingForAbort(this.#signal, this);
     for (const branch of this.#branches) if (branch !== winner) branch.unwatch(this);
   }
+}
+
+/** Holds a receive that was chosen while the others are let go: another select must not withdraw it then. */
+const CHOSEN: BranchWatcher = { ready() {} };
+
+/** Does what a Selection does whose branch at `index` is ready at once: it need not hold the others to let go of them. */
+function takeReady(key: string, receives: readonly Receive<unknown>[], index: number): Promise<Chosen> {
+  const winner = receives[index]!;
+  winner.watch(CHOSEN);
+  for (const receive of receives) if (receive !== winner) receive.release();
+  winner.commit();
+  return winner.isFulfilled ? Promise.resolve({ key, value: winner.outcome }) : Promise.reject(winner.outcome);
+}
+
+/** Finds a branch that is ready, from a random one on unless biased; -1 if none is. */
+function indexOfReady(branches: readonly Branch[], isBiased: boolean): number {
+  const count = branches.length;
+  let first = 0;
+  while (first < count && !branches[first]!.isReady) first++;
+  if (first === count) return -1;
+  // Drawn only now: in a loop that keeps up, none is ready yet.
+  for (let i = isBiased ? first : Math.floor(Math.random() * count); i < count; i++) {
+    if (branches[i]!.isReady) return i;
+  }
+  return first;
+}
+
+function areReceives(values: readonly unknown[]): values is Receive<unknown>[] {
+  for (const value of values) if (!(value instanceof Receive)) return false;
+  return values.length > 0;
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {

@@ -1,4 +1,3 @@
-import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveQueue } from '../channel/receive-queue.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
 import { type Flushable, flushSoon } from './flush-queue.ts';
@@ -7,9 +6,8 @@ import type { InboxLimits } from './limits.ts';
 type Message = string | Buffer;
 
 /** The messages of one connection that no handler has taken yet. */
-export class Inbox implements Flushable {
+export class Inbox extends ReceiveQueue<Message> implements Flushable {
   readonly #limits: InboxLimits;
-  readonly #queue: ReceiveQueue<Message>;
   /** Length of the messages that wait: bytes, or characters of text. */
   #waitingBytes = 0;
   /** Whether `flushOutput` is to come. */
@@ -17,8 +15,8 @@ export class Inbox implements Flushable {
 
   /** @param onTake - is called after each message that was taken */
   constructor(limits: InboxLimits, onTake: () => void) {
+    super(onTake);
     this.#limits = limits;
-    this.#queue = new ReceiveQueue(onTake);
   }
 
   get waitingBytes(): number {
@@ -27,20 +25,23 @@ export class Inbox implements Flushable {
 
   /** Whether the peer should be made to wait. */
   get isFull(): boolean {
-    return this.#queue.length >= this.#limits.maxQueuedMessages || this.#waitingBytes >= this.#limits.maxQueuedBytes;
+    return this.length >= this.#limits.maxQueuedMessages || this.#waitingBytes >= this.#limits.maxQueuedBytes;
   }
 
   /** Whether somebody is waiting in `receive` for a message that has not come. */
   get hasReceivers(): boolean {
-    return this.#queue.waiting > this.#queue.length;
+    return this.waiting > this.length;
   }
 
-  push(message: Message): void {
+  override push(message: Message): boolean {
+    if (this.isEnded) return false;
     this.#waitingBytes += message.length;
-    this.#queue.push(message);
-    if (this.#settling || typeof message === 'string') return;
-    this.#settling = true;
-    flushSoon(this);
+    super.push(message);
+    if (!this.#settling && typeof message !== 'string') {
+      this.#settling = true;
+      flushSoon(this);
+    }
+    return true;
   }
 
   /**
@@ -49,27 +50,13 @@ export class Inbox implements Flushable {
    */
   flushOutput(): void {
     this.#settling = false;
-    this.#queue.replaceAll(ownMemory);
+    this.replaceAll(ownMemory);
   }
 
-  /** Takes the first message that is not promised to a receive. */
-  tryTake(): Message | undefined {
-    const message = this.#queue.tryTake();
-    if (message !== undefined) this.#waitingBytes -= message.length;
+  protected override takeAt(index: number): Message {
+    const message = super.takeAt(index);
+    this.#waitingBytes -= message.length;
     return message;
-  }
-
-  /** Receives the next message; `map` makes of it what the receiver gets. */
-  receive<T>(options: ReceiveOptions | undefined, map: (message: Message) => T): Receive<T> {
-    return this.#queue.receive(options, (message) => {
-      this.#waitingBytes -= message.length;
-      return map(message);
-    });
-  }
-
-  /** Has every receive reject with `error` once all messages are taken. */
-  fail(error: unknown): void {
-    this.#queue.fail(error);
   }
 }
 

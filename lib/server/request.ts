@@ -34,12 +34,12 @@ export class Request {
   static websocketRequestFromStream(
     stream: WebSocketStream,
     timeout: number = 0,
-    options: { readonly signal?: AbortSignal } = {},
+    options?: { readonly signal?: AbortSignal },
   ): Receive<Request> {
     if (!(stream instanceof WebSocketStream)) throw new InvalidStateError('WS_ERR_NOT_A_STREAM');
     const receiveOptions: ReceiveOptions | undefined =
-      timeout === 0 && options.signal === undefined ? undefined : { timeoutMs: timeout, signal: options.signal };
-    return stream.receive(receiveOptions, (data, head) => new Request(head, data));
+      timeout === 0 && options?.signal === undefined ? undefined : { timeoutMs: timeout, signal: options?.signal };
+    return stream.receive(receiveOptions, requestMaker);
   }
 
   getMethod(): string {
@@ -92,4 +92,8 @@ export class Request {
     this.#body = body;
     return this;
   }
+}
+
+function requestMaker(head: RequestHead): (data: Body) => Request {
+  return (body) => new Request(head, body);
 }

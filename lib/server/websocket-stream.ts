@@ -16,6 +16,7 @@ export interface SendOptions {
 export class WebSocketStream {
   readonly #connection: Connection;
   readonly #head: RequestHead;
+  #map: ((data: string | Buffer) => unknown) | undefined;
 
   /** @internal */
   constructor(connection: Connection, head: RequestHead) {
@@ -92,8 +93,17 @@ export class WebSocketStream {
     this.#connection.destroy();
   }
 
-  /** @internal */
-  receive<T>(options: ReceiveOptions | undefined, map: (data: string | Buffer, head: RequestHead) => T): Receive<T> {
-    return this.#connection.receive(options, (data) => map(data, this.#head));
+  /**
+   * Receives the next message, as what the function that `makeMap` returns makes of it. Only the first call makes one:
+   * it is the same for all messages of a stream, and a loop over `select` calls this many times for each message.
+   *
+   * @internal
+   */
+  receive<T>(
+    options: ReceiveOptions | undefined,
+    makeMap: (head: RequestHead) => (data: string | Buffer) => T,
+  ): Receive<T> {
+    this.#map ??= makeMap(this.#head);
+    return this.#connection.receive(options, this.#map as (data: string | Buffer) => T);
   }
 }

@@ -70,6 +70,31 @@ describe('BroadcastReceiver.recv', () => {
       Array.from({ length: 20 }, (_, i) => i),
     );
   });
+
+  it('loses nothing when the value that one receiver gets makes another of the channel give up waiting', async () => {
+    const channel = new Broadcast<number>();
+    const [left, right] = [channel.subscribe(), channel.subscribe()];
+    const selected = select({ left: left.recv(), right: right.recv() });
+    channel.send(1);
+    assert.deepEqual(await selected, { key: 'left', value: 1 });
+    assert.equal(await right.recv(), 1);
+    const next = [left.recv().then(), right.recv().then()];
+    channel.send(2);
+    assert.deepEqual(await Promise.all(next), [2, 2]);
+  });
+
+  it('goes on waiting in order while there are more receives than values', async () => {
+    const channel = new Broadcast<string>();
+    const [first, second] = [channel.subscribe(), channel.subscribe()];
+    const order: string[] = [];
+    const all = [first, second, first, second].map((receiver, i) =>
+      receiver.recv().then((value) => order.push(`${value}${i}`)),
+    );
+    channel.send('a');
+    channel.send('b');
+    await Promise.all(all);
+    assert.deepEqual(order, ['a0', 'a1', 'b2', 'b3']);
+  });
 });
 
 describe('BroadcastReceiver that lags', () => {

@@ -133,6 +133,15 @@ describe('Receive.withdraw', () => {
     await rejected;
   });
 
+  it('rejects those who have called then already', async () => {
+    const queue = new ReceiveQueue<string>();
+    const receive = queue.receive();
+    const awaited = receive.then();
+    receive.withdraw();
+    await assert.rejects(awaited, withdrawn);
+    assert.equal(queue.waiting, 0);
+  });
+
   it('does nothing after it has settled or was withdrawn', async () => {
     const queue = new ReceiveQueue<string>();
     queue.push('a');

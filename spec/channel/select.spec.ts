@@ -123,6 +123,42 @@ describe('select', () => {
     assert.equal(queue.length, 1);
   });
 
+  it('gives one receive held by many selects to all that were not aborted', async () => {
+    const queue = new ReceiveQueue<number>();
+    const shared = queue.receive();
+    const controllers = [0, 1, 2, 3].map(() => new AbortController());
+    const selected = Promise.allSettled(controllers.map(({ signal }) => select({ shared }, { signal })));
+    controllers[1]!.abort('stop');
+    queue.push(1);
+    assert.deepEqual(
+      (await selected).map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
+    );
+    assert.deepEqual([queue.length, queue.waiting], [0, 0]);
+  });
+
+  it('keeps what it has chosen when another select lets go of it meanwhile', async () => {
+    let onTake = () => {};
+    const texts = new ReceiveQueue<string>();
+    const numbers = new ReceiveQueue<number>(() => onTake());
+    texts.push('a');
+    const [lost, behind] = [texts.receive(), texts.receive()];
+    const [first, won] = [numbers.receive().then(), numbers.receive()];
+    const other = select({ behind, won });
+    let selected: Promise<unknown> | undefined;
+    onTake = () => {
+      onTake = () => {};
+      // While a queue hands out values, it has told nobody of this one yet; and when `lost` leaves, `other` chooses.
+      numbers.push(2);
+      selected = select({ won, lost }, { biased: true });
+    };
+    numbers.push(1);
+    assert.equal(await first, 1);
+    assert.deepEqual(await other, { key: 'behind', value: 'a' });
+    assert.deepEqual(await selected, { key: 'won', value: 2 });
+    assert.deepEqual([texts.waiting, texts.length, numbers.waiting, numbers.length], [0, 0, 0, 0]);
+  });
+
   it('does not withdraw a loser that another select holds', async () => {
     const queue = new ReceiveQueue<number>();
     const other = new ReceiveQueue<number>();
@@ -265,6 +301,11 @@ describe('select when one fails', () => {
       name: 'TypeError',
       message: 'select has nothing to wait for: give it at least one receive, by key',
     });
+  });
+
+  it('rejects, and does not throw, when it is given no object', async () => {
+    await assert.rejects(select(undefined as never), { name: 'TypeError' });
+    await assert.rejects(select({ a: new ReceiveQueue<number>().receive() }, null as never), { name: 'TypeError' });
   });
 
   it('names the first value that is no promise, and withdraws the receives', async () => {
