@@ -253,6 +253,11 @@ export class Server {
    */
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     surviveErrors(socket);
+    // An answer to an earlier request has ended the connection, and node:http has let go of it.
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
     let upgrade: ServerUpgrade;
     try {

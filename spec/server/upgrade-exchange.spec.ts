@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import type { Context } from '../../lib/server/context.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
@@ -350,5 +351,31 @@ describe('UpgradeExchange, other upgrades', () => {
       assert.equal((await client.write(httpRequest('GET', '/', headers)).readResponse()).status, 400);
       await client.waitForEnd();
     }
+  });
+});
+
+describe('UpgradeExchange behind an answer that ends the connection', () => {
+  it('cuts the connection, which node:http has let go of', async () => {
+    const { server } = makeServer();
+    server.route('/', () => assert.fail('no message is read'));
+    const http = createServer();
+    server.attach(http);
+    let upgrades = 0;
+    http.on('upgrade', () => upgrades++);
+    // Without Host: 400 and Connection: close. What comes behind it is read all the same.
+    const requests = `GET / HTTP/1.1\r\n\r\n${upgradeRequest('/')}`;
+    for (let cut = 1; cut < requests.length; cut += 9) {
+      const [here, there] = duplexPair();
+      there.on('error', () => {}).resume();
+      const closed = once(here, 'close');
+      http.emit('connection', here);
+      for (const part of [requests.slice(0, cut), requests.slice(cut)]) {
+        there.write(part);
+        await settle();
+      }
+      there.end('more');
+      await soon(`the end, when cut at ${cut}`, closed);
+    }
+    assert.ok(upgrades > 0, 'some were told as upgrades');
   });
 });
