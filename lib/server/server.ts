@@ -253,11 +253,6 @@ export class Server {
    */
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     surviveErrors(socket);
-    // An answer to an earlier request has ended the connection, and node:http has let go of it.
-    if (!socket.writable) {
-      socket.destroy();
-      return;
-    }
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
     let upgrade: ServerUpgrade;
     try {
@@ -319,7 +314,10 @@ export class Server {
     if (match !== undefined) exchange.head.params = match.params;
     const ctx = new Context(exchange, '');
     const decide = () => {
-      if (exchange.isOver) return;
+      if (exchange.isOver) {
+        exchange.giveUp();
+        return;
+      }
       const response = ctx.getResponse();
       if (ctx.getAborted() || ctx.getClosed() || response.isSet) {
         exchange.refuse(response);

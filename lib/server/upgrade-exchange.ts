@@ -67,6 +67,11 @@ export class UpgradeExchange implements Exchange {
     this.#leave();
   }
 
+  /** Cuts a connection on which there can be no answer: an answer to an earlier request may have ended it. */
+  giveUp(): void {
+    if (!this.#answered) this.destroy();
+  }
+
   /** Refuses the upgrade with what was set. */
   refuse(response: Response, fallbackStatus: number = REFUSED): void {
     const statusCode = response.hasStatus ? response.getStatusCode() : fallbackStatus;
@@ -74,7 +79,10 @@ export class UpgradeExchange implements Exchange {
   }
 
   refuseWith(statusCode: number, body: string | Uint8Array, headers: readonly HeaderLine[] = []): void {
-    if (this.isOver) return;
+    if (this.isOver) {
+      this.giveUp();
+      return;
+    }
     this.#answered = true;
     try {
       this.#socket.end(formatRefusal(statusCode, body, headers));

@@ -355,27 +355,44 @@ describe('UpgradeExchange, other upgrades', () => {
 });
 
 describe('UpgradeExchange behind an answer that ends the connection', () => {
-  it('cuts the connection, which node:http has let go of', async () => {
-    const { server } = makeServer();
-    server.route('/', () => assert.fail('no message is read'));
-    const http = createServer();
-    server.attach(http);
-    let upgrades = 0;
-    http.on('upgrade', () => upgrades++);
-    // Without Host: 400 and Connection: close. What comes behind it is read all the same.
-    const requests = `GET / HTTP/1.1\r\n\r\n${upgradeRequest('/')}`;
-    for (let cut = 1; cut < requests.length; cut += 9) {
-      const [here, there] = duplexPair();
-      there.on('error', () => {}).resume();
-      const closed = once(here, 'close');
-      http.emit('connection', here);
-      for (const part of [requests.slice(0, cut), requests.slice(cut)]) {
-        there.write(part);
-        await settle();
+  const refuse = (ctx: Context): void => void ctx.sendResponse(403);
+  const middleware: Record<string, (ctx: Context) => void | Promise<void>> = {
+    'at once': () => {},
+    later: () => settle(),
+    'by a refusal': refuse,
+    'by a refusal, later': async (ctx) => {
+      await settle();
+      refuse(ctx);
+    },
+    'by an error, later': async () => {
+      await settle();
+      throw new Error('mine');
+    },
+  };
+  for (const [name, handler] of Object.entries(middleware)) {
+    it(`cuts the connection, which node:http has let go of: decided ${name}`, async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware(handler).errorHandle(() => {});
+      server.route('/', () => assert.fail('no message is read'));
+      const http = createServer();
+      server.attach(http);
+      let upgrades = 0;
+      http.on('upgrade', () => upgrades++);
+      // Without Host: 400 and Connection: close. What comes behind it is read all the same.
+      const requests = `GET / HTTP/1.1\r\n\r\n${upgradeRequest('/')}`;
+      for (let cut = 1; cut < requests.length; cut += 9) {
+        const [here, there] = duplexPair();
+        there.on('error', () => {}).resume();
+        const closed = once(here, 'close');
+        http.emit('connection', here);
+        for (const part of [requests.slice(0, cut), requests.slice(cut)]) {
+          there.write(part);
+          await settle();
+        }
+        there.end('more');
+        await soon(`the end, when cut at ${cut}`, closed);
       }
-      there.end('more');
-      await soon(`the end, when cut at ${cut}`, closed);
-    }
-    assert.ok(upgrades > 0, 'some were told as upgrades');
-  });
+      assert.ok(upgrades > 0, 'some were told as upgrades');
+    });
+  }
 });
