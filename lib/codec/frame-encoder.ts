@@ -112,7 +112,11 @@ export class FrameEncoder {
     }
     const { block, start, end } = repeated;
     if (block?.generation !== repeated.generation || this.#own !== undefined) return false;
-    if (block !== this.#block || start !== this.#end) this.#beginRegion(block, start);
+    if (block !== this.#block || start !== this.#end) {
+      // A region for every few bytes would take more than to write them again.
+      if (this.#bytes > 0) return false;
+      this.#beginRegion(block, start);
+    }
     this.#bytes += end - start;
     this.#end = end;
     return true;

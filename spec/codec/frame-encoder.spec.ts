@@ -221,6 +221,15 @@ describe('FrameEncoder.addTextFrame, the same text again', () => {
     }
   });
 
+  it('writes a short text side by side that one connection sends again and again', () => {
+    const encoder = new FrameEncoder(false);
+    for (let i = 0; i < 1000; i++) encoder.addTextFrame(0x81, 'x');
+    encoder.hold();
+    const chunks = encoder.take();
+    assert.equal(chunks.length, 1);
+    assert.equal(parse(chunks, false).length, 1000);
+  });
+
   it('writes a short text again where its frame is gone', () => {
     const [encoder, other] = [new FrameEncoder(false), new FrameEncoder(false)];
     for (let i = 0; i < 3; i++) {
