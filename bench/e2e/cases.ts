@@ -10,11 +10,15 @@ export interface EndToEndCase {
   readonly inFlight: number;
   readonly text: boolean;
   readonly compressed: boolean;
+  /** Connections that are open before an idle case is measured, and stay so. */
+  readonly besides: number;
+  /** Flags that each server on Node is given. */
+  readonly nodeFlags: readonly string[];
   /** Over TLS with a key that both sides know, so that no certificate is needed. */
   readonly secure: boolean;
 }
 
-const BASE = { kind: 'echo', text: false, compressed: false, secure: false } as const;
+const BASE = { kind: 'echo', text: false, compressed: false, secure: false, besides: 0, nodeFlags: [] } as const;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -80,6 +84,18 @@ export const END_TO_END: readonly EndToEndCase[] = [
     connections: 5000,
     payloadBytes: 20,
     inFlight: 64,
+  },
+  {
+    ...BASE,
+    name: 'idle-more',
+    title: 'idle, 5,000 more connections beside 5,000, young generation of 1 MB',
+    kind: 'idle',
+    connections: 5000,
+    payloadBytes: 0,
+    inFlight: 64,
+    besides: 5000,
+    // Or else the young generation, which doubles at some number of connections, is most of what is measured.
+    nodeFlags: ['--max-semi-space-size=1'],
   },
 ];
 

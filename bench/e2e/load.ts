@@ -330,6 +330,7 @@ async function driveConnections(): Promise<Drive> {
   // What an idle connection holds is told by memory that is new, so little may have been let go of before.
   const before = work.kind === 'idle' ? Math.min(IDLE_WARM_UP, count) : count;
   for (const client of await open(before)) client.destroy();
+  await open(Math.min(work.besides, effort.maxConnections));
   await sleep(SETTLE_MS);
   const drive: Drive = {
     messages: 0,

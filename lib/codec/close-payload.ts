@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { ErrorCode } from '../errors.ts';
 import { CloseCode, isWireCloseCode } from './close-code.ts';
 import { MAX_CONTROL_PAYLOAD_BYTES } from './opcode.ts';

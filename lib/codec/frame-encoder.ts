@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.ts';
 import { applyMask } from './mask.ts';
 import { randomMaskKey } from './mask-key.ts';

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+
 /**
  * Masking by Node itself, for versions that have it: `websocketUnmask` of node:http, which is on its way and in no release
  * yet. It is looked for when the first payload comes that it is worth for, so that it costs nothing to start; what is not

@@ -1,4 +1,4 @@
-import { isAscii } from 'node:buffer';
+import { Buffer, isAscii } from 'node:buffer';
 import type { ErrorCode } from '../errors.ts';
 import { decodeUtf8, Utf8Validator } from './utf8.ts';
 
@@ -7,7 +7,7 @@ const FIRST_RESERVE_BYTES = 4096;
 
 /** How many times what has arrived is reserved at the most. Memory that no byte was written to is not even resident. */
 const MAX_AHEAD = 16;
-/** As many bytes of a large message must be there before more is reserved: what one read brings, at the most. */
+/** As many bytes of a large message must be there before more than twice as much is reserved. */
 const AHEAD_FROM_BYTES = 64 * 1024;
 
 /** Up to this many bytes a loop is faster than a view to copy from: 45 against 70 ns. */

@@ -1,23 +1,42 @@
-import { isAscii, isUtf8 } from 'node:buffer';
+import { type Buffer, isAscii, isUtf8 } from 'node:buffer';
 
-/** Below this many bytes a loop in JavaScript beats making a view and calling a native function. */
+/** Up to this many bytes a string is made of its characters: a call of native code takes longer. */
+const TINY_BYTES = 32;
+/** Up to this many bytes a loop in JavaScript beats making a view and calling a native function. */
 const SHORT_BYTES = 48;
+
+/** The characters of a tiny text, by its length; filled anew for each. */
+const characters: readonly number[][] = Array.from({ length: TINY_BYTES + 1 }, (_, length) =>
+  new Array(length).fill(0),
+);
 
 /**
  * Decodes `bytes[start, end)` as UTF-8. RFC 3629, RFC 6455 §8.1.
  *
- * ASCII is looked for first: a one-byte string is made 2 to 3 times faster than by decoding UTF-8.
+ * ASCII, the usual case, is looked for first: then nothing else has to be checked.
  *
  * @returns the text, or `undefined` when the bytes are not valid UTF-8
  */
 export function decodeUtf8(bytes: Buffer, start: number, end: number): string | undefined {
-  if (start === end) return '';
-  if (end - start <= SHORT_BYTES) {
-    if (hasOnlyAscii(bytes, start, end)) return bytes.toString('latin1', start, end);
-  } else if (isAscii(bytes.subarray(start, end))) {
+  const length = end - start;
+  if (length <= TINY_BYTES) {
+    const text = decodeTinyAscii(bytes, start, characters[length]!);
+    if (text !== undefined) return text;
+  } else if (length <= SHORT_BYTES ? hasOnlyAscii(bytes, start, end) : isAscii(bytes.subarray(start, end))) {
     return bytes.toString('latin1', start, end);
   }
   return isUtf8(bytes.subarray(start, end)) ? bytes.toString('utf8', start, end) : undefined;
+}
+
+/** Decodes as many bytes as `codes` has room for, unless one of them is not ASCII. */
+function decodeTinyAscii(bytes: Uint8Array, start: number, codes: number[]): string | undefined {
+  let seen = 0;
+  for (let i = 0; i < codes.length; i++) {
+    const byte = bytes[start + i]!;
+    seen |= byte;
+    codes[i] = byte;
+  }
+  return seen < 0x80 ? String.fromCharCode.apply(null, codes) : undefined;
 }
 
 function hasOnlyAscii(bytes: Uint8Array, start: number, end: number): boolean {

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+
 /**
  * Blocks of memory that outgoing frames are written into. One is current at a time and serves all connections of
  * the thread: a connection that has nothing to send holds none of it.

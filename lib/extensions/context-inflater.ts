@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { copyAlone } from '../codec/copy-alone.ts';
 import { peerError } from '../errors.ts';
 import {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { constants, deflateRaw, type ZlibOptions } from 'node:zlib';
 import { inputScratch, MAX_BYTES_PER_CHARACTER, MAX_IN_PLACE_BYTES, outputScratch } from './scratch.ts';
 import { runInTurn } from './task-queue.ts';

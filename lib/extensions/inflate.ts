@@ -1,4 +1,4 @@
-import { constants as bufferConstants } from 'node:buffer';
+import { Buffer, constants as bufferConstants } from 'node:buffer';
 import { constants, inflateRaw, type ZlibOptions } from 'node:zlib';
 import { decodeUtf8 } from '../codec/utf8.ts';
 import { type ErrorCode, peerError, type WebSocketError } from '../errors.ts';

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+
 /**
  * Memory that every compression and decompression of the thread works in, one after the other: a message is written
  * here, and only what it comes to is copied out at its right size.

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { constants, type createInflateRaw } from 'node:zlib';
 
 /** The insides of a zlib stream of Node 20 to 26: the handle that it is made of. */

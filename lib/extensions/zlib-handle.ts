@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { constants, createInflateRaw, type ZlibOptions } from 'node:zlib';
 import {
   type Binding,

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { isTokenChar, listHasToken } from './header-list.ts';
 import type { UpgradeHead } from './upgrade.ts';
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { acceptKey } from './accept-key.ts';
 import { WEBSOCKET_VERSION } from './upgrade.ts';
 

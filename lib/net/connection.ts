@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
@@ -39,8 +40,7 @@ const GONE = 3;
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-// It is ProtocolEvents, TransportEvents, IntakeHost and LivenessHost, and does not say so: what it would promise there is
-// internal, and left out of the declarations, where the promise would not hold.
+// It is ProtocolEvents, TransportEvents, IntakeHost and LivenessHost, and does not say so: that is left out of the declarations.
 export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;

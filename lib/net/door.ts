@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ParsedHead, parseUpgradeHead } from '../handshake/request-parser.ts';

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { ReceiveQueue } from '../channel/receive-queue.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
 import { type Flushable, flushSoon } from './flush-queue.ts';

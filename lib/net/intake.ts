@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { copyAlone } from '../codec/copy-alone.ts';
 import type { Protocol } from '../protocol/protocol.ts';
 import type { Transport } from './transport.ts';

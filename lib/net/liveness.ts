@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { copyAlone } from '../codec/copy-alone.ts';
 import type { ConnectionClosedError } from '../errors.ts';
 import type { LivenessLimits } from './limits.ts';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { type ConnectionClosedError, TimeoutError } from '../errors.ts';
 
 /** A Ping whose Pong has not come. */

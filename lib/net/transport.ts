@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
@@ -193,11 +194,12 @@ export class Transport {
 /**
  * Takes off the listener that every `net.Socket` has for its end, where it has nothing to do: it forbids further writes,
  * and on a half-open socket it does not. A second one beside it would take 100 bytes, for as long as the connection lives.
+ * By itself, and not by `removeAllListeners`: that makes a hash table of the socket's listeners, of 450 bytes.
  */
 function dropIdleEndListener(socket: Duplex): void {
-  if (socket instanceof Socket && socket.allowHalfOpen && socket.listenerCount('end') === 1) {
-    socket.removeAllListeners('end');
-  }
+  if (!(socket instanceof Socket) || !socket.allowHalfOpen) return;
+  const [listener, ...others] = socket.rawListeners('end') as (() => void)[];
+  if (listener !== undefined && others.length === 0) socket.removeListener('end', listener);
 }
 
 function close(transport: Transport): void {

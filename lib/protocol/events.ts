@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { WebSocketError } from '../errors.ts';
 
 /** How a connection ended. RFC 6455 §7.1.5 and §7.1.6. */

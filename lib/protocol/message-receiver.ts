@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { MessageAssembler } from '../codec/message-assembler.ts';
 import { FIN, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
 import { type ErrorCode, peerError, WebSocketError } from '../errors.ts';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { CloseCode } from '../codec/close-code.ts';
 import { decodeClosePayload, encodeClosePayload, fitReason } from '../codec/close-payload.ts';
 import { copyAlone } from '../codec/copy-alone.ts';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { REFERENCE_BYTES } from '../codec/frame-encoder.ts';
 import type { Compressed, MessageCompression } from './compression.ts';
 

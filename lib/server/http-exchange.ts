@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
 import { rejected, unwatched } from '../net/promises.ts';

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';

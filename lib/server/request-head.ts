@@ -22,17 +22,17 @@ export class RequestHead {
   /** Values of the route's `:name` parameters, decoded. */
   params: ReadonlyMap<string, string> = NO_PARAMS;
   readonly #socket: Partial<Socket>;
-  readonly #queryText: string;
   /** The headers, or the lines they are made from when somebody wants one: a third of the memory. */
   #headers: UpgradeHead['headers'] | string;
   #headerMap: ReadonlyMap<string, string> | undefined;
-  #querys: ReadonlyMap<string, string> | undefined;
+  /** The query, or its text until somebody wants it. */
+  #query: ReadonlyMap<string, string> | string;
 
   constructor(request: UpgradeHead & { readonly lines?: string }, socket: Duplex) {
     this.method = request.method ?? 'GET';
     const target = splitTarget(request.url ?? '/');
     this.path = target.path;
-    this.#queryText = target.query;
+    this.#query = target.query;
     this.#headers = request.lines ?? request.headers;
     this.#socket = socket as Partial<Socket>;
   }
@@ -68,8 +68,8 @@ export class RequestHead {
 
   /** The query, decoded; of a name that stands twice the last value. */
   get querys(): ReadonlyMap<string, string> {
-    this.#querys ??= new Map(new URLSearchParams(this.#queryText));
-    return this.#querys;
+    if (typeof this.#query === 'string') this.#query = new Map(new URLSearchParams(this.#query));
+    return this.#query;
   }
 
   #parsedHeaders(): UpgradeHead['headers'] {

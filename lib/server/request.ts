@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { RequestHead } from './request-head.ts';

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { InvalidStateError } from '../errors.ts';
@@ -41,7 +42,6 @@ let warned = false;
  */
 export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   readonly head: RequestHead;
-  readonly isWebSocket = true;
   attributes: Map<string, unknown> | undefined;
   readonly #host: SessionHost;
   readonly #handlers: SessionHandlers;
@@ -78,6 +78,10 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     this.#starting = true;
     void this.#open();
     this.#starting = false;
+  }
+
+  get isWebSocket(): boolean {
+    return true;
   }
 
   get stream(): WebSocketStream | undefined {

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import type { Connection } from '../net/connection.ts';
 import type { CloseInfo, ProtocolState } from '../protocol/events.ts';

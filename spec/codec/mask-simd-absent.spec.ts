@@ -24,6 +24,6 @@ describe('applyMask without WebAssembly', () => {
   });
 
   it('has a receive buffer all the same', () => {
-    assert.equal(receiveBuffer.length, 64 * 1024);
+    assert.equal(receiveBuffer.length, 256 * 1024);
   });
 });
