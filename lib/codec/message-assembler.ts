@@ -1,5 +1,6 @@
 import { Buffer, isAscii } from 'node:buffer';
 import type { ErrorCode } from '../errors.ts';
+import { hastenCollection } from './hasten-collection.ts';
 import { decodeUtf8, Utf8Validator } from './utf8.ts';
 
 /** What is reserved at once for a message whose end has not arrived, in bytes. */
@@ -102,6 +103,7 @@ export class MessageAssembler {
       needed < AHEAD_FROM_BYTES && announced > AHEAD_FROM_BYTES ? 0 : Math.min(announced, needed * MAX_AHEAD);
     const most = isLast ? announced : this.#maxMessageBytes;
     const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(doubled, ahead), most));
+    hastenCollection(grown.length);
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
   }
@@ -119,7 +121,10 @@ export function decodeMessage(text: boolean, bytes: Buffer, start: number, end: 
 /** Copies `bytes[start, end)` into a buffer of the caller's own. */
 function copyBytes(bytes: Buffer, start: number, end: number): Buffer {
   const length = end - start;
-  if (length > SHORT_BYTES) return Buffer.from(bytes.subarray(start, end));
+  if (length > SHORT_BYTES) {
+    hastenCollection(length);
+    return Buffer.from(bytes.subarray(start, end));
+  }
   const copy = Buffer.allocUnsafe(length);
   for (let i = 0; i < length; i++) copy[i] = bytes[start + i]!;
   return copy;

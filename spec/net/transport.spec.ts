@@ -64,6 +64,25 @@ for (const [name, makePair] of TRANSPORTS) {
       assert.equal(events.received.toString(), 'abcdefg');
     });
 
+    it('leaves received bytes alone while others are received because of them', async () => {
+      const inner = new Duplex({ read() {}, write() {} });
+      const innerEvents = new Events();
+      new Transport(inner, innerEvents).start(Buffer.alloc(0));
+      await settle(1);
+      const { transport, events, there } = await make(makePair);
+      const seen: string[] = [];
+      events.onData = (bytes, start, end) => {
+        inner.push('inner');
+        assert.equal(innerEvents.received.toString(), 'inner', 'was told at once, from inside');
+        seen.push(bytes.toString('latin1', start, end));
+      };
+      transport.start(Buffer.alloc(0));
+      there.write('outer bytes');
+      await until('the bytes', () => seen.length > 0);
+      assert.deepEqual(seen, ['outer bytes']);
+      inner.destroy();
+    });
+
     it('reads what arrived before it was started, paused or not', async () => {
       for (const isPaused of [false, true]) {
         const { transport, events, here, there } = await make(makePair);
