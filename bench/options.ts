@@ -12,6 +12,7 @@ export const HELP = `npm run bench -- [options] [part of a case's name ...]
   --fetch            fetches the versions of Node that are missing from the npm registry
   --profile <dir>    writes a CPU profile of each run of ours there
   --publish          writes bench/results/published.json, the charts in docs/assets and the tables of the docs
+  --add              publishes the cases that are measured now beside those that were published before
 
 The peers are optional: npm ci --prefix bench/peers`;
 
@@ -27,6 +28,7 @@ export interface Options {
   readonly fetch: boolean;
   readonly profile: string | undefined;
   readonly publish: boolean;
+  readonly add: boolean;
 }
 
 /** Reads the command line; prints what there is to say when asked for help. @throws {TypeError} for unknown options */
@@ -46,6 +48,7 @@ export function readOptions(args: readonly string[]): Options {
       fetch: { type: 'boolean', default: false },
       profile: { type: 'string' },
       publish: { type: 'boolean', default: false },
+      add: { type: 'boolean', default: false },
     },
   });
   if (values.help) {
@@ -63,7 +66,8 @@ export function readOptions(args: readonly string[]): Options {
     ref: values.ref,
     fetch: values.fetch,
     profile: values.profile,
-    publish: values.publish,
+    publish: values.publish || values.add,
+    add: values.add,
   };
 }
 

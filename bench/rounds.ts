@@ -33,6 +33,17 @@ export interface Report {
   readonly results: readonly JobResult[];
 }
 
+/** A report with the results of a later one, in place of those of the same cases; says which these are. */
+export function addToReport(before: Report, later: Report): Report {
+  const names = later.results.map(({ name }) => name);
+  const news = later.machine.filter((line) => !before.machine.includes(line));
+  return {
+    ...before,
+    machine: [...before.machine, ...news.map((line) => `${names.join(', ')}: ${line}, ${later.date}`)],
+    results: [...before.results.filter(({ name }) => !names.includes(name)), ...later.results],
+  };
+}
+
 /**
  * Measures all who take part, round by round: forth in one round and back in the next (A B B A), so that a machine that
  * gets slower or faster meanwhile favours nobody.

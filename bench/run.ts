@@ -13,7 +13,7 @@ import { endToEndJobs, endToEndSmokeJobs, whyAbsent } from './e2e/jobs.ts';
 import { makeFilter } from './filter.ts';
 import type { Job } from './job.ts';
 import { type Options, readOptions } from './options.ts';
-import { formatResult, type JobResult, type Report, runJob, tryJobs } from './rounds.ts';
+import { addToReport, formatResult, type JobResult, type Report, runJob, tryJobs } from './rounds.ts';
 import { versionOf } from './runtimes.ts';
 import { makeSetup, type Setup } from './setup.ts';
 
@@ -61,7 +61,8 @@ async function measureAll(jobs: readonly Job[], machine: readonly string[], opti
   }
   mkdirSync(RESULTS, { recursive: true });
   const file = join(RESULTS, options.publish ? 'published.json' : 'latest.local.json');
-  const report: Report = { date: new Date().toISOString().slice(0, 10), machine, rounds: options.rounds, results };
+  const measured: Report = { date: new Date().toISOString().slice(0, 10), machine, rounds: options.rounds, results };
+  const report = options.add ? addToReport(JSON.parse(readFileSync(file, 'utf8')) as Report, measured) : measured;
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   if (options.publish) publish(report, ROOT);
   console.log(`\nwritten to ${file}`);

@@ -92,15 +92,13 @@ export function formatSummary(report: Report): string {
 
 /** All cases of whole servers, and the most telling of the parts, each with all who took part. */
 export function formatTables(report: Report): string {
-  const isWhole = (name: string): boolean => END_TO_END.some((work) => work.name === name);
-  const whole = report.results.filter(({ name }) => isWhole(name));
-  const parts = PARTS.flatMap((name) => report.results.filter((result) => result.name === name));
+  const resultsOf = (names: readonly string[]): JobResult[] =>
+    names.flatMap((name) => report.results.filter((result) => result.name === name));
   return [
     `Measured on ${report.date}; medians of ${report.rounds} rounds.`,
     report.machine.map((line) => `- ${line}`).join('\n'),
     ...formatCharts(CHARTS, report, '../assets'),
-    ...whole.map(formatCase),
-    ...parts.map(formatCase),
+    ...resultsOf([...END_TO_END.map(({ name }) => name), ...PARTS]).map(formatCase),
   ].join('\n\n');
 }
 

@@ -121,11 +121,12 @@ export function decodeMessage(text: boolean, bytes: Buffer, start: number, end: 
 /** Copies `bytes[start, end)` into a buffer of the caller's own. */
 function copyBytes(bytes: Buffer, start: number, end: number): Buffer {
   const length = end - start;
-  if (length > SHORT_BYTES) {
-    hastenCollection(length);
-    return Buffer.from(bytes.subarray(start, end));
-  }
   const copy = Buffer.allocUnsafe(length);
-  for (let i = 0; i < length; i++) copy[i] = bytes[start + i]!;
+  if (length > SHORT_BYTES) {
+    copy.set(bytes.subarray(start, end));
+    hastenCollection(length);
+  } else {
+    for (let i = 0; i < length; i++) copy[i] = bytes[start + i]!;
+  }
   return copy;
 }

@@ -15,13 +15,13 @@ export function rejected(error: unknown): Promise<never> {
 function ignoreRejection(): void {}
 
 /** A promise, and what settles it. */
-export interface Deferred<T> {
+export interface Deferred<T = void> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
   reject(error: unknown): void;
 }
 
-export function defer<T>(): Deferred<T> {
+export function defer<T = void>(): Deferred<T> {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
   const promise = new Promise<T>((onResolve, onReject) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { JobResult, Report, Row } from '../../bench/rounds.ts';
+import { addToReport, type JobResult, type Report, type Row } from '../../bench/rounds.ts';
 import { formatSummary, formatTables, replaceResults } from '../../bench/tables.ts';
 import { ROOT } from './markdown.ts';
 
@@ -46,6 +46,22 @@ const report: Report = {
 };
 /** What is written to a file and read again: `undefined` is left out, and what is no number is `null`. */
 const kept = JSON.parse(JSON.stringify(report)) as Report;
+
+describe('a report', () => {
+  it('takes the results of a later one, and says which they are', () => {
+    const faster = { ...echo, title: 'measured again' };
+    const later = {
+      ...report,
+      date: '2026-11-25',
+      machine: ['Node 24 on a machine', 'newer peers'],
+      results: [faster],
+    };
+    const together = addToReport(report, later);
+    assert.equal(together.date, '2026-11-24');
+    assert.deepEqual(together.machine, [...report.machine, 'echo-20-32: newer peers, 2026-11-25']);
+    assert.deepEqual(together.results, [mask, faster]);
+  });
+});
 
 describe('the tables of results', () => {
   it('have each case with all who took part, and how it was measured', () => {

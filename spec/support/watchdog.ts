@@ -1,3 +1,5 @@
+export { type Deferred, defer } from '../../lib/net/promises.ts';
+
 const PATIENCE_MS = 8000;
 
 /**
@@ -28,21 +30,4 @@ export async function until(what: string, condition: () => boolean): Promise<voi
 /** Lets everything run that is ready to run: some turns of the event loop. */
 export async function settle(turns: number = 5): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** A promise and the functions that settle it. */
-export interface Deferred<T = void> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
-
-export function defer<T = void>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((res, rej) => {
-    resolve = res;
-    reject = rej;
-  });
-  return { promise, resolve, reject };
 }
