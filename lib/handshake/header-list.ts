@@ -68,6 +68,7 @@ export function parseTokenList(text: string): string[] | undefined {
 /** Tells whether a list of tokens, such as the header Connection, has a given one, in any case of letters. */
 export function listHasToken(text: string, token: string): boolean {
   const wanted = token.toLowerCase();
+  if (text.toLowerCase() === wanted) return true;
   // Connection may hold what is no token list to the letter; an element of its own is looked for anyway.
   return text.split(',').some((element) => element.trim().toLowerCase() === wanted);
 }

@@ -78,7 +78,7 @@ function parseHeaders(text: string, start: number): UpgradeHead['headers'] | und
     while (isTokenChar(text.charCodeAt(colon))) colon++;
     if (colon === position || text.charCodeAt(colon) !== CHAR_COLON) return undefined;
     const name = text.slice(position, colon).toLowerCase();
-    if (name in headers || LEFT_TO_HTTP.has(name)) return undefined;
+    if (headers[name] !== undefined || LEFT_TO_HTTP.has(name)) return undefined;
 
     const lineEnd = findValueEnd(text, colon + 1);
     if (lineEnd === -1) return undefined;
