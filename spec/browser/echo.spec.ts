@@ -13,6 +13,21 @@ const SEED_CLIENT = readFileSync(new URL('seed-client.js', import.meta.url), 'ut
 const PORT = 60000;
 const SITE = `http://localhost:${PORT}`;
 
+/** The port is of those that systems choose from: connections of other specs may have it for a moment. */
+const ATTEMPTS = 20;
+
+async function startEcho(): Promise<ExampleProcess> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ExampleProcess.start('echo.ts', { PORT: String(PORT) });
+    } catch (error) {
+      if (attempt < ATTEMPTS) continue;
+      const { message } = error as Error;
+      throw new Error(`this spec needs port ${PORT}, which the client names: stop what listens there\n${message}`);
+    }
+  }
+}
+
 describe("hyperlane's own client in a browser", {
   timeout: 120_000,
   ...skipUnless('chromium', chromiumPath() !== undefined),
@@ -21,11 +36,7 @@ describe("hyperlane's own client in a browser", {
   let browser: Browser;
 
   before(async () => {
-    echo = await ExampleProcess.start('echo.ts', { PORT: String(PORT) }).catch((error: Error) => {
-      throw new Error(
-        `this spec needs port ${PORT}, which the client names: stop what listens there\n${error.message}`,
-      );
-    });
+    echo = await startEcho();
     browser = await launchBrowser();
   });
   after(async () => {
