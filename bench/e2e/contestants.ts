@@ -10,8 +10,6 @@ export interface Contestant {
   /** The package it needs; without one it is our own, or Node's. */
   readonly needs?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Flags for Node. */
-  readonly nodeFlags?: readonly string[];
   /** False for a server without WebSocket: a floor. */
   readonly handshake: boolean;
   takes(work: EndToEndCase): boolean;
@@ -23,25 +21,16 @@ export const OURS = 'hyperlane';
 const everything = (): boolean => true;
 const plain = (work: EndToEndCase): boolean => !work.secure;
 const rawEcho = (work: EndToEndCase): boolean => work.kind === 'echo' && !work.secure && !work.compressed;
-const isLarge = (work: EndToEndCase): boolean => plain(work) && work.payloadBytes >= 16 * 1024;
 const isChat = (work: EndToEndCase): boolean => work.kind === 'chat';
-/** Settings of the process for large messages: docs/explanation/performance.md says what they do. */
-const FOR_LARGE = {
-  nodeFlags: ['--max-semi-space-size=1'],
-  env: { MALLOC_TRIM_THRESHOLD_: '134217728', MALLOC_MMAP_THRESHOLD_: '33554432' },
-  takes: isLarge,
-} as const;
 const hyperlane = { file: 'hyperlane', variant: 'sync', runtime: 'main', handshake: true, takes: everything } as const;
 
 export const CONTESTANTS: readonly Contestant[] = [
   { ...hyperlane, name: OURS },
   { ...hyperlane, name: 'hyperlane async', variant: 'async' },
-  { ...hyperlane, ...FOR_LARGE, name: 'hyperlane, set for large' },
   { ...hyperlane, name: 'hyperlane select', variant: 'select', takes: isChat },
   { ...hyperlane, name: 'hyperlane, Node 20', runtime: 'old', takes: plain },
   { ...hyperlane, name: 'ws', file: 'ws', needs: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },
   { ...hyperlane, name: 'ws + bufferutil', file: 'ws', needs: 'bufferutil' },
-  { ...hyperlane, ...FOR_LARGE, name: 'ws + bufferutil, set for large', file: 'ws', needs: 'bufferutil' },
   { ...hyperlane, name: 'uWebSockets.js, Node 20', file: 'uws', runtime: 'old', needs: 'uwebsockets', takes: plain },
   { ...hyperlane, name: 'Bun', file: 'bun', runtime: 'bun', needs: 'bun', takes: plain },
   {

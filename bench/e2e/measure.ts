@@ -74,10 +74,9 @@ export async function startServer(
   work: EndToEndCase,
   channel: boolean = false,
 ): Promise<RunningServer> {
-  const { variant, file, env, nodeFlags = [] } = contestant;
+  const { variant, file, env } = contestant;
   const task: ServerTask = { work, variant, lib: setup.lib, peers: setup.peers };
-  const flags =
-    contestant.runtime === 'bun' ? [] : ['--expose-gc', ...work.nodeFlags, ...nodeFlags, ...setup.nodeFlags];
+  const flags = contestant.runtime === 'bun' ? [] : ['--expose-gc', ...work.nodeFlags, ...setup.nodeFlags];
   const script = join(setup.bench, 'e2e', 'servers', `${file}.js`);
   const command = [setup.runtimes[contestant.runtime]!, ...flags, script, JSON.stringify(task)];
   const stdio: Stdio[] = ['pipe', 'pipe', 'pipe'];
