@@ -43,16 +43,13 @@ export class Transport {
   readonly #events: TransportEvents;
   /** Bytes of a plain TCP socket are in the kernel when `writableLength` is 0; others may still be read by somebody. */
   readonly #plain: boolean;
-  /** Whether received chunks are this library's own; those of a foreign Duplex may be the sender's buffer. */
-  readonly #ownsChunks: boolean;
   /** Who waits for writes to leave. Made when first needed. */
   #afterWrites: Set<() => void> | undefined;
 
   constructor(socket: Duplex, events: TransportEvents) {
     this.#socket = socket;
     this.#events = events;
-    this.#ownsChunks = socket instanceof Socket;
-    this.#plain = this.#ownsChunks && !(socket instanceof TLSSocket);
+    this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
   }
 
   get socket(): Duplex {
@@ -74,7 +71,7 @@ export class Transport {
     socket.on('close', onClose);
     // It may have been paused until there was somebody to read it.
     socket.resume();
-    if (head.length > 0) this.receive(Buffer.from(head));
+    if (head.length > 0) this.receive(head);
     if (socket.destroyed) this.close();
     // An end that came while nobody was listening is not told again.
     else if (socket.readableEnded) this.receiveEnd();
@@ -158,18 +155,20 @@ export class Transport {
   destroy(): void {
     this.#socket.destroy();
     // What is no socket may never say 'close'.
-    if (!this.#ownsChunks) setImmediate(close, this);
+    if (!(this.#socket instanceof Socket)) setImmediate(close, this);
   }
 
-  /** Takes a chunk that is not in the receive buffer: it is copied there, where it is unmasked fastest. @internal */
+  /**
+   * Takes a chunk that is not in the receive buffer: a copy, since it may be somebody else's and is to be unmasked. The
+   * copy is made there, where that is fastest, unless it is too long or others are being handled. @internal
+   */
   receive(chunk: Buffer): void {
     if (chunk.length <= receiveBuffer.length && !isReceiving) {
       chunk.copy(receiveBuffer);
       this.receiveInPlace(chunk.length);
       return;
     }
-    const bytes = this.#ownsChunks ? chunk : Buffer.from(chunk);
-    this.#events.onData(bytes, 0, bytes.length);
+    this.#events.onData(Buffer.from(chunk), 0, chunk.length);
   }
 
   /** @internal */
