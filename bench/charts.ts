@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OURS } from './e2e/contestants.ts';
 import { METRICS } from './job.ts';
-import type { JobResult, Report } from './rounds.ts';
+import { type JobResult, type Report, resultsOf } from './rounds.ts';
 import { CHARTS, type Chart, SHOWN } from './shown.ts';
 import { writeTables } from './tables.ts';
 
@@ -42,9 +42,7 @@ export function publish(report: Report, root: string): void {
 function drawCharts(report: Report, folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const chart of CHARTS) {
-    const results = Object.keys(chart.cases)
-      .map((name) => report.results.find((result) => result.name === name))
-      .filter((result) => result !== undefined);
+    const results = resultsOf(report, Object.keys(chart.cases));
     if (results.length > 0) writeFileSync(join(folder, `${chart.file}.svg`), draw(chart, results, report));
   }
 }

@@ -33,6 +33,11 @@ export interface Report {
   readonly results: readonly JobResult[];
 }
 
+/** The results of these cases, in this order, as far as there are any. */
+export function resultsOf({ results }: Report, names: readonly string[]): JobResult[] {
+  return names.flatMap((name) => results.filter((result) => result.name === name));
+}
+
 /** A report with the results of a later one, in place of those of the same cases; says which these are. */
 export function addToReport(before: Report, later: Report): Report {
   const names = later.results.map(({ name }) => name);

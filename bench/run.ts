@@ -2,7 +2,7 @@
  * Measures this library and its peers: see README.md here, or `npm run bench -- --help`.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './build.ts';
@@ -62,7 +62,8 @@ async function measureAll(jobs: readonly Job[], machine: readonly string[], opti
   mkdirSync(RESULTS, { recursive: true });
   const file = join(RESULTS, options.publish ? 'published.json' : 'latest.local.json');
   const measured: Report = { date: new Date().toISOString().slice(0, 10), machine, rounds: options.rounds, results };
-  const report = options.add ? addToReport(JSON.parse(readFileSync(file, 'utf8')) as Report, measured) : measured;
+  const isAdded = options.add && existsSync(file);
+  const report = isAdded ? addToReport(JSON.parse(readFileSync(file, 'utf8')) as Report, measured) : measured;
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   if (options.publish) publish(report, ROOT);
   console.log(`\nwritten to ${file}`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { END_TO_END } from './e2e/cases.ts';
 import { OURS } from './e2e/contestants.ts';
 import { METRICS } from './job.ts';
-import type { JobResult, Report, Row } from './rounds.ts';
+import { type JobResult, type Report, type Row, resultsOf } from './rounds.ts';
 import { CHARTS, type Chart, SHOWN } from './shown.ts';
 
 /** Where results stand in a page. */
@@ -73,11 +73,8 @@ export function replaceResults(page: string, content: string): string {
 
 /** How many times ours all others take, in one table; and the first charts. */
 export function formatSummary(report: Report): string {
-  const rows = CHARTS.flatMap((chart) =>
-    Object.entries(chart.cases).flatMap(([name, label]) => {
-      const result = report.results.find((other) => other.name === name);
-      return result === undefined ? [] : [{ label: `${chart.title}: ${label}`, result }];
-    }),
+  const rows = CHARTS.flatMap(({ title, cases }) =>
+    resultsOf(report, Object.keys(cases)).map((result) => ({ label: `${title}: ${cases[result.name]}`, result })),
   );
   const hasRatio = (name: string): boolean => rows.some(({ result }) => ratioTo(result, name) !== undefined);
   const peers = SHOWN.filter((name) => name !== OURS && hasRatio(name));
@@ -92,13 +89,11 @@ export function formatSummary(report: Report): string {
 
 /** All cases of whole servers, and the most telling of the parts, each with all who took part. */
 export function formatTables(report: Report): string {
-  const resultsOf = (names: readonly string[]): JobResult[] =>
-    names.flatMap((name) => report.results.filter((result) => result.name === name));
   return [
     `Measured on ${report.date}; medians of ${report.rounds} rounds.`,
     report.machine.map((line) => `- ${line}`).join('\n'),
     ...formatCharts(CHARTS, report, '../assets'),
-    ...resultsOf([...END_TO_END.map(({ name }) => name), ...PARTS]).map(formatCase),
+    ...resultsOf(report, [...END_TO_END.map(({ name }) => name), ...PARTS]).map(formatCase),
   ].join('\n\n');
 }
 
