@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { Door } from '../net/door.ts';
-import { surviveErrors } from '../net/transport.ts';
 import { HttpConnection } from './http-connection.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -111,18 +110,7 @@ export class HttpListener {
 
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const rest = this.#connections.get(socket)?.release() ?? NOTHING;
-    this.#upgradeBehindRequests(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
-  }
-
-  /** Has an upgrade wait for the requests before it: their responses come first, and not in the midst of a WebSocket. */
-  #upgradeBehindRequests(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const [first] = this.#connections.get(socket)?.requests ?? [];
-    if (first === undefined) {
-      this.#events.onUpgrade(request, socket, head);
-      return;
-    }
-    surviveErrors(socket);
-    first.whenClosed(() => this.#upgradeBehindRequests(request, socket, head));
+    this.#events.onUpgrade(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
   }
 
   /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */

@@ -13,7 +13,7 @@ import { HttpListener } from './http-listener.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { Routes } from './routes.ts';
-import { Upgrades } from './upgrades.ts';
+import { CLOSING, Upgrades } from './upgrades.ts';
 
 /** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
 export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
@@ -202,7 +202,7 @@ export class Server {
     const listener = this.#listener;
     const listenerClosed = listener?.close();
     const { sessions, waiting } = this.#upgrades;
-    for (const exchange of waiting) exchange.refuseWith(503, 'the server is shutting down');
+    for (const exchange of waiting) exchange.refuseWith(503, CLOSING);
     const total = sessions.size;
     for (const session of sessions) session.shutDown(code, reason);
 

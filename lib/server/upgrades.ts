@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
@@ -12,15 +13,19 @@ import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Routes } from './routes.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
+import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
 import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
+
+/** Why upgrades are refused that come too late. */
+export const CLOSING = 'the server is shutting down';
 
 /** Is told of an error of user code. Never throws. */
 export type ReportError = (error: unknown, ctx: Context) => Promise<void>;
 
 /** Answers upgrade requests, and keeps account of them and of the WebSockets that came of them. */
 export class Upgrades implements UpgradeHost, SessionHost {
-  /** Those that are not decided, or were refused and linger. */
-  readonly waiting: Roster<UpgradeExchange> = new Roster();
+  /** Those that wait for a response before them, are not decided, or were refused and linger. */
+  readonly waiting: Roster<UpgradeExchange | WaitingUpgrade> = new Roster();
   readonly sessions: Roster<WebSocketSession> = new Roster();
   /** Whether all are refused, since the server is shutting down. */
   isClosing = false;
@@ -43,17 +48,9 @@ export class Upgrades implements UpgradeHost, SessionHost {
   /** Answers an upgrade request. Never throws for what the client sent. @param head - bytes that were read behind it */
   handle(request: UpgradeHead, socket: Duplex, head: Buffer): void {
     surviveErrors(socket);
-    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
-    let upgrade: ServerUpgrade;
-    try {
-      if (this.isClosing) throw new HandshakeError(503, 'the server is shutting down');
-      upgrade = readUpgrade(request, this.#options.origins);
-    } catch (error) {
-      void this.#refuse(exchange, error, new Context(exchange, ''));
-      return;
-    }
-    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(this.#options.nodelay);
-    this.#decide(exchange, upgrade, socket, head);
+    const response = responseUnderWay(socket);
+    if (response === undefined) this.#answer(request, socket, head, undefined);
+    else this.#wait(request, socket, head, response);
   }
 
   // --- told by upgrades and sessions ------------------------------------------------------------------------------
@@ -72,6 +69,34 @@ export class Upgrades implements UpgradeHost, SessionHost {
 
   // ----------------------------------------------------------------------------------------------------------------
 
+  /** Has an upgrade wait for the responses to the requests before it. */
+  #wait(request: UpgradeHead, socket: Duplex, head: Buffer, response: ServerResponse): void {
+    const waiting = new WaitingUpgrade(socket, head, response, this.#options.handshakeTimeoutMs, {
+      onTurn: (held, refusal) => {
+        this.#answer(request, socket, held, refusal);
+        this.waiting.delete(waiting);
+      },
+      onGone: () => this.waiting.delete(waiting),
+    });
+    this.waiting.add(waiting);
+    if (this.isClosing) waiting.refuseWith(503, CLOSING);
+  }
+
+  #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): void {
+    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
+    let upgrade: ServerUpgrade;
+    try {
+      if (refusal !== undefined) throw refusal;
+      if (this.isClosing) throw new HandshakeError(503, CLOSING);
+      upgrade = readUpgrade(request, this.#options.origins);
+    } catch (error) {
+      void this.#refuse(exchange, error, new Context(exchange, ''));
+      return;
+    }
+    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(this.#options.nodelay);
+    this.#decide(exchange, upgrade, socket, head);
+  }
+
   /** Runs the middleware, and then opens the WebSocket or refuses it: at once, if that is possible. */
   #decide(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
     const match = this.#routes.match(exchange.head.path);
@@ -88,7 +113,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
         return;
       }
       if (match === undefined) throw new HandshakeError(404, 'no route has this path');
-      if (this.isClosing) throw new HandshakeError(503, 'the server is shutting down');
+      if (this.isClosing) throw new HandshakeError(503, CLOSING);
       if (this.sessions.size >= this.#options.maxConnections) {
         throw new HandshakeError(
           503,
