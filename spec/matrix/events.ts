@@ -1,4 +1,5 @@
 import type { ServerOptions } from '../../lib/server/options.ts';
+import { TICK_MS } from '../../lib/net/timer-wheel.ts';
 import { clientFrame } from '../support/ws-client.ts';
 import type { Cell } from './cell.ts';
 
@@ -12,6 +13,8 @@ export interface Event {
   isNoticed?(cell: Cell): boolean;
   /** Who goes on then: both sides, the server alone, or neither before the end. */
   readonly goesOn: 'whole' | 'server' | 'afterwards';
+  /** How many ticks of the wheel it takes, if it is the time that happens. */
+  readonly ticks?: number;
   /** Whether the connection is to go on, and is to be tried and then closed. */
   readonly isFarewellDue?: boolean;
   /** Whether the peer sees nothing of the end. */
@@ -29,6 +32,11 @@ const HEARTBEAT_MS = 150;
 const TIMEOUT_MS = 150;
 /** Longer than a state takes to be entered, in which messages are far apart. */
 const IDLE_MS = 400;
+
+/** A tick more than the wheel takes for a time. */
+function ticksOf(ms: number): number {
+  return ms / TICK_MS + 1;
+}
 
 /** Has the server seen the end, or the beginning of it? */
 function isFurther(cell: Cell): boolean {
@@ -82,18 +90,21 @@ export const EVENTS: readonly Event[] = [
   {
     name: 'no Pong',
     goesOn: 'afterwards',
+    ticks: 2 * ticksOf(HEARTBEAT_MS),
     options: { heartbeatIntervalMs: HEARTBEAT_MS, closeTimeoutMs: TIMEOUT_MS },
     happen: (cell) => cell.peer.beMute(),
   },
   {
     name: 'idle',
     goesOn: 'afterwards',
+    ticks: ticksOf(IDLE_MS),
     options: { idleTimeoutMs: IDLE_MS, closeTimeoutMs: 500 },
     happen() {},
   },
   {
     name: 'no answer',
     goesOn: 'afterwards',
+    ticks: ticksOf(TIMEOUT_MS),
     options: { closeTimeoutMs: TIMEOUT_MS, handshakeTimeoutMs: TIMEOUT_MS },
     happen(cell) {
       cell.peer.beMute();
@@ -134,7 +145,8 @@ export const EVENTS: readonly Event[] = [
     ...ALWAYS,
     name: 'too large',
     happen(cell) {
-      if (cell.state.kind === 'plain') cell.peer.write(cell.state.isHeadBegun ? '' : BEGIN_OF_HEAD, `X: ${'x'.repeat(20 * 1024)}\r\n\r\n`);
+      if (cell.state.kind === 'plain')
+        cell.peer.write(cell.state.isHeadBegun ? '' : BEGIN_OF_HEAD, `X: ${'x'.repeat(20 * 1024)}\r\n\r\n`);
       else cell.peer.write(announce(cell, 2 * MIB));
     },
     isNoticed: isFurtherUnlessPlain,
@@ -171,6 +183,7 @@ export const EVENTS: readonly Event[] = [
   {
     name: 'server.close, cut',
     goesOn: 'afterwards',
+    ticks: 2,
     happen(cell) {
       cell.peer.beMute();
       cell.shutDown(50);

@@ -20,6 +20,8 @@ export interface State {
   readonly isDeaf?: boolean;
   /** Whether the handler of the first message goes on to receive. */
   readonly takesOver?: boolean;
+  /** Whether it holds the thread pool. */
+  readonly holdsPool?: boolean;
   /** Whether its handler waits for none of its sends. */
   readonly awaitsNothing?: boolean;
   /** Whether the peer has begun the head of a request. */
@@ -223,10 +225,11 @@ export const STATES: readonly State[] = [
     name: 'decompressing',
     kind: 'open',
     options: COMPRESSED,
+    holdsPool: true,
     isWorking: true,
     isDeaf: true,
     async enter(cell) {
-      await cell.holdPool();
+      cell.holdPool();
       await cell.upgradeCompressed(false);
       cell.peer.write(cell.peer.message(filled(cell.peer.nextLabel())));
       await cell.untilQuiet();
@@ -236,11 +239,12 @@ export const STATES: readonly State[] = [
     name: 'compressing',
     kind: 'open',
     options: COMPRESSED,
+    holdsPool: true,
     isDeaf: true,
     handle: compress,
     awaitsNothing: true,
     async enter(cell) {
-      await cell.holdPool();
+      cell.holdPool();
       await cell.upgradeCompressed(false);
       cell.peer.write(cell.peer.someMessages(1));
       await cell.until('the message was handled', () => cell.handled.length === 1 && cell.running === 0);
@@ -340,14 +344,18 @@ export const STATES: readonly State[] = [
     name: 'closing from there, compressing',
     kind: 'open',
     options: COMPRESSED,
+    holdsPool: true,
     isDeaf: true,
     handle: compress,
     awaitsNothing: true,
     async enter(cell) {
-      await cell.holdPool();
+      cell.holdPool();
       await cell.upgradeCompressed(false);
       cell.peer.write(cell.peer.someMessages(1), cell.peer.close());
-      await cell.until('the Close frame is there', () => cell.handled.length === 1 && cell.running === 0 && cell.progress > 0);
+      await cell.until(
+        'the Close frame is there',
+        () => cell.handled.length === 1 && cell.running === 0 && cell.progress > 0,
+      );
     },
   },
 ];
