@@ -14,6 +14,16 @@ const BODILESS: ReadonlySet<number> = new Set([204, 304]);
 /** The bounds of one request and its response. */
 export type HttpLimits = Pick<ResolvedOptions, 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'>;
 
+/** The connection of a request, whose bounds hold for all requests of it together. */
+export interface HttpExchangeHost {
+  readonly limits: HttpLimits;
+  /** Bytes of all responses that have not left. */
+  readonly unsentBytes: number;
+  /** Is told of a piece of a body. @returns when there is room for no more, what resolves when there is */
+  takeBody(exchange: HttpExchange, bytes: number): Promise<void> | undefined;
+  destroy(): void;
+}
+
 /** A plain HTTP request and its response, over node:http. */
 export class HttpExchange implements Exchange {
   readonly head: RequestHead;
@@ -22,25 +32,32 @@ export class HttpExchange implements Exchange {
   attributes: Map<string, unknown> | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #limits: HttpLimits;
+  readonly #connection: HttpExchangeHost;
+  /** Bytes of the body that are here. Counted by the connection. */
+  bodyBytes = 0;
   /** Resolves when the client has caught up; shared by all sends that wait for it. */
   #drained: Promise<void> | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, limits: HttpLimits) {
+  constructor(request: IncomingMessage, response: ServerResponse, connection: HttpExchangeHost) {
     this.head = new RequestHead(request, request.socket);
     this.#request = request;
     this.#response = response;
-    this.#limits = limits;
+    this.#connection = connection;
   }
 
   /** Whether the client is still there to be answered. */
   get isOpen(): boolean {
-    return !this.#response.destroyed && !this.#response.writableEnded;
+    return !this.#response.destroyed && !this.#response.writableEnded && !this.#request.socket.destroyed;
   }
 
   /** Whether any of the response was sent. */
   get isStarted(): boolean {
     return this.#response.headersSent;
+  }
+
+  /** Bytes of the response that have not left; of the one that is under way also what else is in the socket. */
+  get unsentBytes(): number {
+    return this.#response.writableLength;
   }
 
   /** Calls back when the response has left, or never will. */
@@ -52,11 +69,6 @@ export class HttpExchange implements Exchange {
   lose(): void {
     this.#response.destroy();
     this.#response.emit('close');
-  }
-
-  /** Cuts the connection. */
-  destroy(): void {
-    this.#request.socket.destroy();
   }
 
   /** Has the connection end behind this response. */
@@ -71,7 +83,7 @@ export class HttpExchange implements Exchange {
    * ConnectionClosedError when the client goes away.
    */
   async readBody(): Promise<Buffer> {
-    const maxBytes = this.#limits.maxRequestBodyBytes;
+    const maxBytes = this.#connection.limits.maxRequestBodyBytes;
     const announced = Number(this.#request.headers['content-length'] ?? 0);
     if (announced > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
     const chunks: Buffer[] = [];
@@ -81,6 +93,11 @@ export class HttpExchange implements Exchange {
         length += chunk.length;
         if (length > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
         chunks.push(chunk);
+        const room = this.#connection.takeBody(this, chunk.length);
+        if (room === undefined) continue;
+        await room;
+        // Whole as it may be, it is from nobody then.
+        if (!this.isOpen) throw goneError();
       }
     } catch (error) {
       throw error instanceof LimitError ? error : goneError(error);
@@ -91,6 +108,7 @@ export class HttpExchange implements Exchange {
   async sendResponse(response: Response): Promise<void> {
     if (this.isStarted || this.#response.writableEnded) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');
     if (!this.isOpen) throw goneError();
+    if (this.#isOverwhelmed) throw this.#cut();
     if (response.getHeader('content-type')?.startsWith(EVENT_STREAM)) {
       await this.#startEventStream(response);
       return;
@@ -113,11 +131,7 @@ export class HttpExchange implements Exchange {
   sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void> {
     checkBody(body);
     if (!this.isOpen) return rejected(this.#endedError());
-    if (this.#isOverwhelmed) {
-      // Never dropped: a body with a hole in it is another body.
-      this.#response.destroy();
-      return rejected(new LimitError('WS_ERR_BACKPRESSURE'));
-    }
+    if (this.#isOverwhelmed) return rejected(this.#cut());
     if (!this.isStarted) this.#setHead(response ?? new Response());
     return this.#write(body);
   }
@@ -200,8 +214,14 @@ export class HttpExchange implements Exchange {
   }
 
   get #isOverwhelmed(): boolean {
-    const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
-    return this.#response.writableLength > maxBackpressureBytes && backpressurePolicy !== 'wait';
+    const { maxBackpressureBytes, backpressurePolicy } = this.#connection.limits;
+    return backpressurePolicy !== 'wait' && this.#connection.unsentBytes > maxBackpressureBytes;
+  }
+
+  /** Cuts the connection, with all its responses. None is dropped: a body with a hole in it is another body. */
+  #cut(): LimitError {
+    this.#connection.destroy();
+    return new LimitError('WS_ERR_BACKPRESSURE');
   }
 
   #endedError(): Error {
