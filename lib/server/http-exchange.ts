@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
+import { hasLength, hasNoContent } from '../handshake/response.ts';
 import { rejected, unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -8,8 +9,7 @@ import { RequestHead } from './request-head.ts';
 import { checkBody, Response } from './response.ts';
 
 const EVENT_STREAM = 'text/event-stream';
-/** Statuses of responses that have no body, whatever was set. RFC 9110 §6.4.1. */
-const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+const RESET_CONTENT = 205;
 
 /** The bounds of one request and its response. */
 export type HttpLimits = Pick<ResolvedOptions, 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'>;
@@ -113,10 +113,10 @@ export class HttpExchange implements Exchange {
       await this.#startEventStream(response);
       return;
     }
-    const body = response.getBody();
+    const body = hasNoContent(response.getStatusCode()) ? '' : response.getBody();
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.#setHead(response);
-    if (response.getHeader('content-length') === undefined && !BODILESS.has(response.getStatusCode())) {
+    if (hasLength(response.getStatusCode()) && !this.#response.hasHeader('content-length')) {
       this.#response.setHeader('Content-Length', bytes.byteLength);
     }
     this.#response.end(bytes);
@@ -180,9 +180,17 @@ export class HttpExchange implements Exchange {
     }
   }
 
+  /** Sets status and headers. How the content is framed is the connection's: Transfer-Encoding is left out. RFC 9112 §6. */
   #setHead(response: Response): void {
-    this.#response.statusCode = response.getStatusCode();
-    for (const [name, value] of response.headerValues) this.#response.setHeader(name, value);
+    const statusCode = response.getStatusCode();
+    this.#response.statusCode = statusCode;
+    for (const [name, value] of response.headerValues) {
+      const key = name.toLowerCase();
+      if (key === 'transfer-encoding' || (key === 'content-length' && hasNoContent(statusCode))) continue;
+      this.#response.setHeader(name, value);
+    }
+    // To node:http it is a status as any other, which has content.
+    if (statusCode === RESET_CONTENT) this.#response.setHeader('Content-Length', 0);
   }
 
   async #startEventStream(response: Response): Promise<void> {
@@ -193,7 +201,8 @@ export class HttpExchange implements Exchange {
   }
 
   #write(body: string | Uint8Array): Promise<void> {
-    if (body.length === 0 || this.#response.write(body)) return Promise.resolve();
+    if (body.length === 0 || hasNoContent(this.#response.statusCode)) return Promise.resolve();
+    if (this.#response.write(body)) return Promise.resolve();
     this.#drained ??= this.#waitForDrain();
     return this.#drained;
   }
