@@ -30,6 +30,8 @@ export class HttpListener {
   readonly #door: Door;
   readonly #options: ResolvedOptions;
   readonly #events: ListenerEvents;
+  /** Whether `close` was called. */
+  isClosing = false;
   /** The connections of plain HTTP. */
   readonly #connections = new Map<Duplex, HttpConnection>();
 
@@ -81,6 +83,7 @@ export class HttpListener {
 
   /** Accepts no more, and ends what is idle. Resolves when the last connection is gone, WebSockets included. */
   close(): Promise<void> {
+    this.isClosing = true;
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#door.closeSilent();
     for (const connection of this.#connections.values()) connection.close();
