@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
+import { ConnectionClosedError, type HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
+import { checkHost } from '../handshake/check-host.ts';
 import { hasLength, hasNoContent } from '../handshake/response.ts';
 import { rejected, unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,7 +13,10 @@ const EVENT_STREAM = 'text/event-stream';
 const RESET_CONTENT = 205;
 
 /** The bounds of one request and its response. */
-export type HttpLimits = Pick<ResolvedOptions, 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'>;
+export type HttpLimits = Pick<
+  ResolvedOptions,
+  'hosts' | 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'
+>;
 
 /** The connection of a request, whose bounds hold for all requests of it together. */
 export interface HttpExchangeHost {
@@ -43,6 +47,16 @@ export class HttpExchange implements Exchange {
     this.#request = request;
     this.#response = response;
     this.#connection = connection;
+  }
+
+  /** Why the request is not to be handled at all, if so. */
+  get refusal(): HandshakeError | undefined {
+    try {
+      checkHost(this.#request, this.#connection.limits.hosts);
+      return undefined;
+    } catch (error) {
+      return error as HandshakeError;
+    }
   }
 
   /** Whether the client is still there to be answered. */

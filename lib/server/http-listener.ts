@@ -44,11 +44,14 @@ export class HttpListener {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
+      // Seen to here, as all that is wrong with a request: what node:http answers by itself, nobody counts.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
     });
     // It is called by http.close() too, and cuts responses that are on their way. A head in part is idle, and not to it.
     http.closeIdleConnections = () => {};
     http.on('request', (request, response) => this.#handleRequest(request, response));
+    http.on('checkExpectation', (request, response) => this.#refuseExpectation(request, response));
     http.on('upgrade', (request, socket, head) => this.#handleUpgrade(request, socket, head));
     this.#door = new Door(http, options, {
       onUpgrade: (request, socket, head) => events.onUpgrade(request, socket, head),
@@ -102,6 +105,12 @@ export class HttpListener {
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
     this.#events.onRequest(this.#connections.get(request.socket)!.begin(request, response));
+  }
+
+  /** Refuses a request that expects something else than 100-continue. RFC 9110 §10.1.1. */
+  #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+    this.#connections.get(request.socket)!.begin(request, response);
+    response.writeHead(417).end();
   }
 
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -234,7 +234,7 @@ export class Server {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
     }
     const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const path = new RequestHead(request, socket).path;
+      const path = new RequestHead(request, socket).rawPath;
       if (server.listenerCount('upgrade') > 1 && this.#routes.match(path) === undefined) return;
       this.handleUpgrade(request, socket, head);
     };

@@ -101,7 +101,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
     let upgrade: ServerUpgrade;
     try {
       if (refusal !== undefined) throw refusal;
-      upgrade = readUpgrade(request, this.#options.origins);
+      upgrade = readUpgrade(request, this.#options.origins, this.#options.hosts);
     } catch (error) {
       void this.#refuse(exchange, error, new Context(exchange, ''));
       return;
@@ -112,7 +112,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
 
   /** Runs the middleware, and then opens the WebSocket or refuses it: at once, if that is possible. */
   #decide(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
-    const match = this.#routes.match(exchange.head.path);
+    const match = this.#routes.match(exchange.head.rawPath);
     if (match !== undefined) exchange.head.params = match.params;
     const ctx = new Context(exchange, '');
     const decide = () => {
