@@ -119,7 +119,8 @@ export class HttpConnection implements FeedHost, WheelEntry {
     const hasUnsent = this.#socket.writableLength > 0;
     const leftBytes = leftBytesOf(this.#socket);
     if (hasUnsent && leftBytes === this.#leftBytes) {
-      this.destroy();
+      // Else the system would keep for long what it was to send.
+      this.#socket.resetAndDestroy();
       return;
     }
     this.#leftBytes = hasUnsent ? leftBytes : undefined;
