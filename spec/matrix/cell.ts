@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { ConnectionClosedError } from '../../lib/errors.ts';
 import { runInTurn } from '../../lib/extensions/task-queue.ts';
 import { type Deferred, defer } from '../../lib/net/promises.ts';
@@ -12,6 +14,9 @@ import type { ServerOptions } from '../../lib/server/options.ts';
 import { Request } from '../../lib/server/request.ts';
 import { type CloseResult, Server } from '../../lib/server/server.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
+import { memoryPair } from '../support/connections.ts';
+import { CERTIFICATE, PRIVATE_KEY } from '../support/tls.ts';
+import { settle } from '../support/watchdog.ts';
 import { upgradeRequest } from '../support/ws-client.ts';
 import { ZlibPeer } from '../support/zlib-peer.ts';
 import type { Event } from './events.ts';
@@ -34,10 +39,15 @@ const OPTIONS: ServerOptions = {
   handshakeTimeoutMs: 60_000,
 };
 
+/** What a cell may be played over. Only over TCP is the server the one that listens; over others ours is attached to it. */
+export const ROADS = ['TCP', 'TLS', 'a Duplex'] as const;
+export type Road = (typeof ROADS)[number];
+
 /** One state and one event: a server, a peer, and what they have seen of each other. */
 export class Cell {
   readonly state: State;
   readonly event: Event;
+  readonly road: Road;
   readonly server: Server;
   /** The server of the application, where ours is attached to one. */
   #http: HttpServer | undefined;
@@ -69,9 +79,10 @@ export class Cell {
   progressBefore = 0;
   #pool: Deferred<void> | undefined;
 
-  constructor(state: State, event: Event) {
+  constructor(state: State, event: Event, road: Road = 'TCP') {
     this.state = state;
     this.event = event;
+    this.road = road;
     this.server = new Server({ ...OPTIONS, ...state.options, ...event.options });
     this.server.errorHandle((error) => {
       this.errors.push(error);
@@ -94,9 +105,7 @@ export class Cell {
     const { state, event } = this;
     const leavePool = state.holdsPool === true ? await takePool() : undefined;
     try {
-      const port = await this.#listen();
-      this.peer = new Peer(connect({ port, host: '127.0.0.1', allowHalfOpen: true }));
-      await once(this.peer.socket, 'connect');
+      this.peer = await this.#connect();
       await state.enter(this);
       this.progressBefore = this.progress;
       await event.happen(this);
@@ -109,6 +118,8 @@ export class Cell {
         }
       } else {
         this.release();
+        // The server first: what handlers do then comes before what the peer does.
+        await settle();
         if (event.goesOn === 'whole') state.goOn?.(this);
       }
       if (event.isFarewellDue === true || (state.kind === 'plain' && state.isWorking === true && !event.isBlind))
@@ -131,16 +142,29 @@ export class Cell {
     }
   }
 
-  async #listen(): Promise<number> {
-    if (this.state.application === undefined) {
+  /** Lets the server be reached, and connects the peer to it. */
+  async #connect(): Promise<Peer> {
+    const { state, road } = this;
+    if (road === 'TCP' && state.application === undefined) {
       await this.server.run();
-      return this.server.address()!.port;
+      return connectPeer(this.server.address()!.port, road);
     }
-    this.#http = createServer((request, response) => this.state.application!(this, request, response));
-    this.server.attach(this.#http);
-    this.#http.listen(0, '127.0.0.1');
-    await once(this.#http, 'listening');
-    return (this.#http.address() as AddressInfo).port;
+    const answer: RequestListener = (request, response) => {
+      if (state.application !== undefined) state.application(this, request, response);
+      else response.writeHead(404).end();
+    };
+    const http =
+      road === 'TLS' ? createHttpsServer({ key: PRIVATE_KEY, cert: CERTIFICATE }, answer) : createServer(answer);
+    this.#http = http;
+    this.server.attach(http);
+    if (road === 'a Duplex') {
+      const [here, there] = await memoryPair();
+      http.emit('connection', here);
+      return new Peer(there);
+    }
+    http.listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    return connectPeer((http.address() as AddressInfo).port, road);
   }
 
   /** Waits until the server has seen what happened; if it does not listen, until there was time for it. */
@@ -149,7 +173,7 @@ export class Cell {
       await this.until('the server notices it', isNoticed);
       return;
     }
-    for (let turn = 0; turn < 20 && !isNoticed(); turn++) await new Promise((resolve) => setImmediate(resolve));
+    await settle(20);
   }
 
   /** Waits for longer than the time limit of the event takes, if that should not be the end: in ticks of the wheel, or without it. */
@@ -262,7 +286,7 @@ export class Cell {
   /** Waits until all that the peer has sent is there, where nothing tells that it is. */
   async untilQuiet(): Promise<void> {
     await this.until('all has left', () => this.peer.socket.writableLength === 0);
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await settle(20);
   }
 
   shutDown(timeout: number): void {
@@ -565,6 +589,17 @@ export class Cell {
     };
     return JSON.stringify(seen);
   }
+}
+
+/** Connects over TCP, or TLS over TCP. */
+async function connectPeer(port: number, road: Road): Promise<Peer> {
+  const tcp = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(tcp, 'connect');
+  if (road === 'TCP') return new Peer(tcp);
+  const tls = connectTls({ socket: tcp, rejectUnauthorized: false, allowHalfOpen: true } as ConnectionOptions);
+  const peer = new Peer(tls, tcp);
+  await once(tls, 'secureConnect');
+  return peer;
 }
 
 /** What a long text begins with. */

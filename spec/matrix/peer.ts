@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ZlibPeer } from '../support/zlib-peer.ts';
 import { clientFrame, closeFrame, httpRequest } from '../support/ws-client.ts';
@@ -29,6 +30,7 @@ const EMPTY = Buffer.alloc(0);
  */
 export class Peer {
   readonly socket: Duplex;
+  readonly #below: Duplex;
   readonly responses: ReceivedResponse[] = [];
   /** The text of the messages that came; of a long one only what stands before the first space. */
   readonly messages: string[] = [];
@@ -64,8 +66,10 @@ export class Peer {
   #upgraded = false;
   #unansweredPings: Buffer[] = [];
 
-  constructor(socket: Duplex) {
+  /** @param below - the socket that carries `socket` */
+  constructor(socket: Duplex, below: Duplex = socket) {
     this.socket = socket;
+    this.#below = below;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('end', () => {
       this.ended = true;
@@ -125,11 +129,11 @@ export class Peer {
     this.socket.end();
   }
 
-  /** Goes without a word. */
+  /** Goes without a word: of TCP, below all there may be above it, with a reset. */
   reset(): void {
     this.left = 'RST';
-    if ('resetAndDestroy' in this.socket) (this.socket as Duplex & { resetAndDestroy(): void }).resetAndDestroy();
-    else this.socket.destroy();
+    if (this.#below instanceof Socket) this.#below.resetAndDestroy();
+    else this.#below.destroy();
   }
 
   stopReading(): void {
