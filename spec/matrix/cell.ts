@@ -336,7 +336,8 @@ export class Cell {
     await this.until('the output is blocked', () => {
       still = this.#sent === seen && this.#unresolved > 0 ? still + 1 : 0;
       seen = this.#sent;
-      return still > 30;
+      // Where a heartbeat is due it may have been cut for that by now.
+      return still > 20 || this.hasFailedToSend;
     });
   }
 

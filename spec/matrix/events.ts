@@ -30,6 +30,8 @@ const ALWAYS = { goesOn: 'whole' } as const;
 /** What ends silence: the shortest times that the wheel can tell apart. The others are out of the way. */
 const HEARTBEAT_MS = 150;
 const TIMEOUT_MS = 150;
+/** Longer than a connection takes to be a WebSocket. */
+const HANDSHAKE_MS = 300;
 /** Longer than a state takes to be entered, in which messages are far apart. */
 const IDLE_MS = 400;
 
@@ -104,8 +106,8 @@ export const EVENTS: readonly Event[] = [
   {
     name: 'no answer',
     goesOn: 'afterwards',
-    ticks: ticksOf(TIMEOUT_MS),
-    options: { closeTimeoutMs: TIMEOUT_MS, handshakeTimeoutMs: TIMEOUT_MS },
+    ticks: ticksOf(HANDSHAKE_MS),
+    options: { closeTimeoutMs: TIMEOUT_MS, handshakeTimeoutMs: HANDSHAKE_MS },
     happen(cell) {
       cell.peer.beMute();
       if (cell.state.kind === 'open' && cell.progress === 0) void cell.ctx!.close(4002);
@@ -193,11 +195,13 @@ export const EVENTS: readonly Event[] = [
     name: 'reads no more',
     goesOn: 'server',
     isBlind: true,
-    options: { heartbeatIntervalMs: HEARTBEAT_MS, closeTimeoutMs: TIMEOUT_MS, maxQueuedMessages: 4 },
+    options: { heartbeatIntervalMs: HEARTBEAT_MS, closeTimeoutMs: 2 * TIMEOUT_MS, maxQueuedMessages: 4 },
     happen(cell) {
+      // One that reads nothing as it is may be cut before more comes from it.
+      const hasRead = !cell.peer.socket.isPaused();
       cell.peer.stopReading();
       cell.task = 'bulk';
-      if (cell.state.kind !== 'plain') cell.peer.write(cell.peer.someMessages(20));
+      if (cell.state.kind !== 'plain' && hasRead) cell.peer.write(cell.peer.someMessages(20));
     },
   },
   {
