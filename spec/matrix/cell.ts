@@ -136,6 +136,7 @@ export class Cell {
     } finally {
       this.release();
       this.peer?.socket.destroy();
+      this.#http?.close();
       this.#http?.closeAllConnections();
       await this.server.close({ timeout: 0 }).catch(() => {});
       leavePool?.();
