@@ -485,6 +485,14 @@ describe('Protocol, closing', () => {
     }
   });
 
+  it('answers a Close frame at once where nobody asks to wait', () => {
+    const recorder = new ProtocolRecorder('server');
+    Object.assign(recorder, { onPeerClose: undefined });
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+    assertSentClose(recorder, 4000);
+    assert.equal(recorder.count('finished'), 1);
+  });
+
   it('has nothing to answer where its own Close frame was sent before, or the transport has ended', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.answersLater = true;
