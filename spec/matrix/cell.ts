@@ -30,6 +30,11 @@ export type Task = 'throw' | 'bulk' | 'transfer';
 const BULK_PARTS = 80;
 /** How long anything may take that happens by itself. What is wrong never comes. */
 const PATIENCE_MS = 15_000;
+/** What may wait by default: `maxQueuedBytes`, one message and one read. */
+const MAX_HELD_BYTES = (1024 + 96 + 256) * 1024;
+/** The default of `maxPipelinedRequests`. */
+const MAX_PIPELINED = 16;
+
 /** Nothing ends by a time limit, unless the event is one. */
 const OPTIONS: ServerOptions = {
   host: '127.0.0.1',
@@ -66,6 +71,8 @@ export class Cell {
   readonly attempted: string[] = [];
   readonly resolved: string[] = [];
   readonly errors: unknown[] = [];
+  /** How many of the quick requests were begun. */
+  #begun = 0;
   #unresolved = 0;
   #sent = 0;
   #running = 0;
@@ -92,6 +99,7 @@ export class Cell {
     this.server.route('/plain', (ctx) => this.#answerPlain(ctx));
     this.server.route('/stream', (ctx) => this.#stream(ctx));
     this.server.route('/quick', (ctx) => {
+      this.#begun++;
       ctx.setResponseHeader('X-Number', ctx.getRequestQuery('n') ?? '').setResponseBody('quick');
     });
     if (state.hooked !== false) this.server.onWebsocketConnected((ctx) => this.#meet(ctx));
@@ -328,6 +336,15 @@ export class Cell {
     promise.then(done, done);
     await this.until(what, () => isDone);
     return promise;
+  }
+
+  /** What one connection makes the server hold, and begin, is bounded while its handlers are busy. */
+  checkHeld(): void {
+    const held = this.stream?.receivedBytes ?? 0;
+    assert.ok(held <= MAX_HELD_BYTES, `${held} bytes are held`);
+    if (this.state.kind === 'plain' && this.state.isWorking === true) {
+      assert.ok(this.#begun < MAX_PIPELINED, `${this.#begun} requests were begun behind one that was not answered`);
+    }
   }
 
   /** Waits until a handler can send no more, since the peer does not read. */

@@ -1,5 +1,6 @@
 import type { ServerOptions } from '../../lib/server/options.ts';
 import { TICK_MS } from '../../lib/net/timer-wheel.ts';
+import { settle } from '../support/watchdog.ts';
 import { clientFrame } from '../support/ws-client.ts';
 import type { Cell } from './cell.ts';
 
@@ -117,9 +118,11 @@ export const EVENTS: readonly Event[] = [
     ...ALWAYS,
     name: 'messages',
     isFarewellDue: true,
-    happen(cell) {
+    async happen(cell) {
       if (cell.state.kind === 'plain') cell.peer.sendRequests('/quick', FLOOD);
-      else cell.peer.write(cell.peer.someMessages(FLOOD));
+      else cell.peer.write(cell.peer.someMessages(FLOOD - FLOOD / 5), cell.peer.longMessages(FLOOD / 5));
+      await settle(20);
+      cell.checkHeld();
     },
   },
   {

@@ -46,3 +46,18 @@ export function readExpectations(): Expectations {
 export function reasonOf(ending: string): string | undefined {
   return /^– (\w)$/.exec(ending)?.[1];
 }
+
+/** Whether a connection ended as expected: `*` stands for any number. */
+export function isAsExpected(ending: string, expected: string): boolean {
+  const [actualWords, expectedWords] = [withCounts(ending), withCounts(expected)];
+  if (actualWords.length !== expectedWords.length) return false;
+  return expectedWords.every((word, i) => word === actualWords[i] || (word === '*' && /^\d+$/.test(actualWords[i]!)));
+}
+
+/** The words of an ending, of which the first two are how many messages were handled, and how many answers arrived. */
+function withCounts(ending: string): string[] {
+  const counts = /(?<= |^)([\d*]+)\/([\d*]+)/.exec(ending);
+  const [, handled = '0', answered = '0'] = counts ?? [];
+  const words = ending.replace(counts?.[0] ?? '', '').split(' ');
+  return [handled, answered, ...words.filter((word) => word !== '')];
+}

@@ -5,7 +5,7 @@ import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import { until } from '../support/watchdog.ts';
 import { Cell } from './cell.ts';
 import { EVENTS } from './events.ts';
-import { PAGE, readExpectations, reasonOf } from './expected.ts';
+import { isAsExpected, PAGE, readExpectations, reasonOf } from './expected.ts';
 import { STATES } from './states.ts';
 
 /**
@@ -67,7 +67,8 @@ describe('the end of a connection', { concurrency: CONCURRENCY }, () => {
     const event = EVENTS.find(({ name }) => name === eventName);
     if (state === undefined || event === undefined || reasonOf(ending) !== undefined) continue;
     it(`${stateName} × ${eventName}: ${ending}`, async () => {
-      assert.equal(await new Cell(state, event).play(), ending);
+      const actual = await new Cell(state, event).play();
+      if (!isAsExpected(actual, ending)) assert.equal(actual, ending);
     });
   }
 });

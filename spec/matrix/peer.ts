@@ -105,6 +105,11 @@ export class Peer {
     return Buffer.concat(messages);
   }
 
+  /** The bytes of so many messages of 96 KiB, which are not compressed. */
+  longMessages(count: number): Buffer {
+    return Buffer.concat(Array.from({ length: count }, () => clientFrame(FIN | TEXT, filled(this.nextLabel()))));
+  }
+
   /** The bytes of a message, compressed if that was agreed on. */
   message(text: string): Buffer {
     if (this.zlib === undefined) return clientFrame(FIN | TEXT, text);

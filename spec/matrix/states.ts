@@ -148,12 +148,14 @@ export const STATES: readonly State[] = [
   {
     name: 'upgrade middleware',
     kind: 'opening',
+    options: { maxQueuedMessages: 4 },
+    isWorking: true,
     isDeaf: true,
     setUp(cell) {
       cell.server.upgradeMiddleware((ctx) => cell.decide(ctx));
     },
     async enter(cell) {
-      cell.peer.write(upgradeRequest());
+      cell.peer.write(upgradeRequest(), cell.peer.someMessages(12));
       await cell.until('the middleware runs', () => cell.running === 1);
     },
   },
@@ -218,6 +220,18 @@ export const STATES: readonly State[] = [
     isDeaf: true,
     async enter(cell) {
       await openBusy(cell, 12);
+      await cell.until('the queue is full', () => cell.stream!.receivedBytes >= 4 * 2);
+    },
+  },
+  {
+    name: 'queue full with the head',
+    kind: 'open',
+    options: { maxQueuedMessages: 4 },
+    isWorking: true,
+    isDeaf: true,
+    hooked: false,
+    async enter(cell) {
+      await openBusy(cell, 12, true);
       await cell.until('the queue is full', () => cell.stream!.receivedBytes >= 4 * 2);
     },
   },
@@ -351,11 +365,10 @@ export const STATES: readonly State[] = [
     async enter(cell) {
       cell.holdPool();
       await cell.upgradeCompressed(false);
-      cell.peer.write(cell.peer.someMessages(1), cell.peer.close());
-      await cell.until(
-        'the Close frame is there',
-        () => cell.handled.length === 1 && cell.running === 0 && cell.progress > 0,
-      );
+      cell.peer.write(cell.peer.someMessages(1));
+      await cell.until('the message was handled', () => cell.handled.length === 1 && cell.running === 0);
+      cell.peer.write(cell.peer.close());
+      await cell.until('the Close frame is there', () => cell.progress > 0);
     },
   },
 ];
