@@ -31,6 +31,7 @@ const ALWAYS = { goesOn: 'whole' } as const;
 /** What ends silence: the shortest times that the wheel can tell apart. The others are out of the way. */
 const HEARTBEAT_MS = 150;
 const TIMEOUT_MS = 150;
+const CUT_MS = 50;
 /** Longer than a connection takes to be a WebSocket. */
 const HANDSHAKE_MS = 300;
 /** Longer than a state takes to be entered, in which messages are far apart. */
@@ -188,10 +189,10 @@ export const EVENTS: readonly Event[] = [
   {
     name: 'server.close, cut',
     goesOn: 'afterwards',
-    ticks: 2,
+    ticks: ticksOf(5 * CUT_MS),
     happen(cell) {
       cell.peer.beMute();
-      cell.shutDown(50);
+      cell.shutDown(CUT_MS);
     },
   },
   {
