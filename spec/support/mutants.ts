@@ -1,0 +1,185 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { findNode, MAIN_NODE } from '../../bench/runtimes.ts';
+
+/**
+ * `npm run mutants`, or `npm run mutants -- channel lib/net/inbox.ts` for some folders and files: changes the library in one
+ * place after the other (`<` to `<=`, a condition to `true`, a block to nothing) and asks whether a spec fails. A change
+ * that none notices, a survivor, is a rule that nobody checks, or code that does nothing; which of both is said on a page
+ * of the documentation, and a survivor that is not on it makes this exit with 1.
+ *
+ * Results of the last run hold for what has not changed since, neither the code nor a spec that runs it; `--force` asks
+ * again for all of them. Needs Node 22.18 or newer for Stryker; the specs run on the Node of the path.
+ */
+const PAGE = 'docs/explanation/mutants.md';
+const MIN_KILLED_PERCENT = 92;
+
+/** The specs that speak for a folder, by it: those of the same folder, and others that state its rules. None that is slow. */
+const SPECS: Record<string, readonly string[]> = {
+  net: ['spec/net'],
+  protocol: ['spec/protocol', 'spec/rfc/05.4-fragmentation', 'spec/rfc/05.5-control', 'spec/rfc/07-closing'],
+  server: ['spec/server', 'spec/rfc/04-handshake'],
+  handshake: ['spec/handshake'],
+  channel: ['spec/channel'],
+  broadcast: ['spec/broadcast'],
+};
+/** Hundreds of processes or seconds in each run, for rules that others state too. */
+const SLOW = ['spec/server/killed-clients.spec.ts'];
+/** Ignored by git and by the linter. */
+const OUTPUT = 'coverage/mutants';
+/** Where the specs are in the tree that Stryker copies, as they run there. */
+const BUILT = `${OUTPUT}/specs`;
+
+interface Mutant {
+  readonly mutatorName: string;
+  readonly replacement: string;
+  readonly status: string;
+  readonly location: { readonly start: Position; readonly end: Position };
+}
+
+/** A place in a file; both from 1. */
+interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+interface Report {
+  readonly files: Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    force: { type: 'boolean', default: false },
+    concurrency: { type: 'string', default: String(availableParallelism()) },
+  },
+});
+const node = findNode(MAIN_NODE, true)!;
+const asked = positionals.length > 0 ? positionals : Object.keys(SPECS);
+
+/** Runs Stryker over some files of one folder, and returns what became of each mutant. */
+function run(folder: string, mutate: string): Report {
+  const specs = readdirSync('spec', { recursive: true, encoding: 'utf8' })
+    .map((name) => join('spec', name))
+    .filter((path) => path.endsWith('.spec.ts') && SPECS[folder]!.some((start) => path.startsWith(start)))
+    .filter((path) => !SLOW.includes(path))
+    .sort();
+  const report = join(OUTPUT, `${folder}.report.json`);
+  const build = ['spec/support/mutants-build.mjs', BUILT];
+  rmSync(BUILT, { recursive: true, force: true });
+  execFileSync(node, [...build, '--bare', ...specs], { stdio: 'inherit' });
+  const config = {
+    mutate: [mutate],
+    plugins: ['@stryker-mutator/tap-runner', './spec/support/mutants-ignore.mjs'],
+    ignorers: ['sentences'],
+    testRunner: 'tap',
+    tap: {
+      testFiles: [`${BUILT}/*/*.spec.mjs`],
+      nodeArgs: ['--test-reporter=tap', '--require', '{{hookFile}}', '{{testFile}}'],
+      forceBail: true,
+    },
+    buildCommand: `node ${[...build, ...specs].join(' ')}`,
+    // A file of specs at a time: only those that run the changed code are asked.
+    coverageAnalysis: 'perTest',
+    concurrency: Number(values.concurrency),
+    timeoutMS: 3000,
+    timeoutFactor: 1.5,
+    incremental: true,
+    incrementalFile: join(OUTPUT, `${folder}.incremental.json`),
+    force: values.force,
+    tempDirName: join(OUTPUT, 'trees'),
+    ignorePatterns: ['**', '!lib/**', '!spec/**', `!${BUILT}/**`, '!package.json', '!tsconfig.json'],
+    // Its own reading of tsconfig.json wants a compiler with an API, which TypeScript 7 has not.
+    tsconfigFile: 'none',
+    logLevel: 'error',
+    allowConsoleColors: false,
+    reporters: ['json', 'progress-append-only'],
+    jsonReporter: { fileName: report },
+  };
+  mkdirSync(OUTPUT, { recursive: true });
+  const file = join(OUTPUT, `${folder}.config.json`);
+  writeFileSync(file, JSON.stringify(config));
+  // What the properties draw is the same for each mutant.
+  const env = { ...process.env, FC_SEED: process.env.FC_SEED ?? '1' };
+  const args = ['node_modules/@stryker-mutator/core/bin/stryker.js', 'run', file];
+  const { status } = spawnSync(node, args, { stdio: 'inherit', env });
+  if (status !== 0) throw new Error(`Stryker did not end well for ${folder}: see above`);
+  return JSON.parse(readFileSync(report, 'utf8')) as Report;
+}
+
+/** The text of the source between two places, on one line. */
+function textOf(source: string, { start, end }: Mutant['location']): string {
+  const lines = source.split('\n').slice(start.line - 1, end.line);
+  lines[lines.length - 1] = lines.at(-1)!.slice(0, end.column - 1);
+  lines[0] = lines[0]!.slice(start.column - 1);
+  return lines.join(' ');
+}
+
+/** A change as the page writes it: what stands there, and what instead. */
+function describeChange(source: string, { location, replacement }: Mutant): string {
+  const [before, after] = [textOf(source, location), replacement].map((text) => {
+    const short = text.replace(/\s+/g, ' ').trim();
+    return short.length > 80 ? `${short.slice(0, 79)}…` : short;
+  });
+  return `${quote(before!)} → ${quote(after!)}`;
+}
+
+function quote(code: string): string {
+  const ticks = code.includes('`') ? '``' : '`';
+  return `${ticks}${ticks.length > 1 ? ` ${code} ` : code}${ticks}`;
+}
+
+/** What the page knows of, by file: a heading of level 3 that names the file, and below it rows of a table. */
+function readExplained(): Map<string, Set<string>> {
+  const explained = new Map<string, Set<string>>();
+  let changes = new Set<string>();
+  for (const line of readFileSync(PAGE, 'utf8').split('\n')) {
+    const heading = /^### `(.+)`$/.exec(line);
+    if (heading !== null) {
+      changes = new Set();
+      explained.set(heading[1]!, changes);
+    }
+    const row = /^\| (.+? → .+?) \| (.+) \|$/.exec(line.replaceAll('\\|', '\0'));
+    if (row !== null) changes.add(row[1]!.replaceAll('\0', '|'));
+  }
+  return explained;
+}
+
+const explained = readExplained();
+const table: string[][] = [
+  ['folder', 'mutants', 'killed', 'timed out', 'survived', 'not run', 'invalid', 'left out', '%'],
+];
+let isGood = true;
+for (const name of asked) {
+  const [, folder, path] = /^(?:lib\/)?(\w+)(\/.+)?$/.exec(name) ?? [];
+  if (folder === undefined || SPECS[folder] === undefined) throw new Error(`${name}: name folders of lib, or files`);
+  const { files } = run(folder, path === undefined ? `lib/${folder}/*.ts` : `lib/${folder}${path}`);
+  const counts: Record<string, number> = {};
+  for (const [file, { source, mutants }] of Object.entries(files)) {
+    for (const mutant of mutants) {
+      counts[mutant.status] = (counts[mutant.status] ?? 0) + 1;
+      if (mutant.status !== 'Survived' && mutant.status !== 'NoCoverage') continue;
+      const change = describeChange(source, mutant);
+      if (explained.get(file)?.has(change) === true) continue;
+      isGood = false;
+      console.error(`${file}:${mutant.location.start.line}:${mutant.location.start.column} ${change}`);
+    }
+  }
+  const { Killed = 0, Timeout = 0, Survived = 0, NoCoverage = 0, Ignored = 0, ...invalid } = counts;
+  const valid = Killed + Timeout + Survived + NoCoverage;
+  const percent = valid === 0 ? 100 : (100 * (Killed + Timeout)) / valid;
+  if (percent < MIN_KILLED_PERCENT) isGood = false;
+  const others = Object.values(invalid).reduce((sum, count) => sum + count, 0);
+  const numbers = [valid, Killed, Timeout, Survived, NoCoverage, others, Ignored, percent.toFixed(1)];
+  table.push([name, ...numbers.map(String)]);
+}
+for (const row of table) console.log(`| ${row.join(' | ')} |`);
+if (!isGood) {
+  console.error(
+    `Survivors that ${PAGE} does not explain are listed above, and at least ${MIN_KILLED_PERCENT} % are to be killed`,
+  );
+  process.exitCode = 1;
+}
