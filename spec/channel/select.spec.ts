@@ -460,9 +460,10 @@ describe('select once it is decided', () => {
   });
 });
 
-/** Selects among a receive that has settled and a new promise, which may take part in no other. */
-async function loseTo(settled: Receive<number>): Promise<WeakRef<Promise<number>>> {
-  const loser = new Promise<number>(() => {});
-  assert.equal((await select({ settled, loser }, { biased: true })).key, 'settled');
+/** Selects among a receive that has settled and a new one, which only the select has held. */
+async function loseTo(settled: Receive<number>): Promise<WeakRef<Receive<number>>> {
+  const loser = new ReceiveQueue<number>().receive();
+  const { signal } = new AbortController();
+  assert.equal((await select({ settled, loser }, { signal, biased: true })).key, 'settled');
   return new WeakRef(loser);
 }

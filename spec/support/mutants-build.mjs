@@ -28,6 +28,7 @@ for (const spec of args.slice(isBare ? 1 : 0)) {
     platform: 'node',
     target: 'node20',
     packages: 'external',
+    ignoreAnnotations: true,
     plugins: isBare ? [withoutLibrary] : [],
     logLevel: 'warning',
   });

@@ -85,7 +85,7 @@ function run(folder: string, mutate: string): Report {
     // A file of specs at a time: only those that run the changed code are asked.
     coverageAnalysis: 'perTest',
     concurrency: Number(values.concurrency),
-    timeoutMS: 3000,
+    timeoutMS: 8000,
     timeoutFactor: 1.5,
     incremental: true,
     incrementalFile: join(OUTPUT, `${folder}.incremental.json`),
