@@ -683,6 +683,28 @@ describe('Protocol.fail', () => {
   });
 });
 
+describe('Protocol, messages that are lent', () => {
+  it('lends whole binary messages, and makes a buffer of those that nobody takes', () => {
+    const recorder = new ProtocolRecorder('server');
+    const lent: string[] = [];
+    Object.assign(recorder, {
+      onLentMessage: (bytes: Buffer, start: number, end: number) => {
+        lent.push(bytes.toString('latin1', start, end));
+        return lent.length === 1;
+      },
+    });
+    recorder.receive(
+      recorder.peerFrame(0x82, 'taken'),
+      recorder.peerFrame(0x82, 'left'),
+      recorder.peerFrame(0x81, 'text'),
+      recorder.peerFrame(0x02, 'pie'),
+      recorder.peerFrame(0x80, 'ces'),
+    );
+    assert.deepEqual(lent, ['taken', 'left']);
+    assert.deepEqual(recorder.messages(), [Buffer.from('left'), 'text', Buffer.from('pieces')]);
+  });
+});
+
 describe('Protocol.receiveHalfEnd', () => {
   forEachRole('sends what was sent before, and nothing more; is finished, and 1006', (role) => {
     const recorder = new ProtocolRecorder(role);
