@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -63,20 +63,27 @@ function specOf(name: string): string {
   return `spec/${name}.spec.ts`;
 }
 
+/** The spec of the same name: it is asked first, since it is the most likely to notice. */
+function ownSpec(file: string): string {
+  return file.replace(/^lib/, 'spec').replace(/ts$/, 'spec.ts');
+}
+
 function slowness(path: string): number {
   return SLOW.findIndex((name) => path === specOf(name));
 }
 
 /** Runs Stryker over some files of one folder, and returns what became of each mutant. */
 function run(folder: string, mutate: readonly string[]): Report {
+  const [first] = mutate.map(ownSpec);
   const specs = readdirSync('spec', { recursive: true, encoding: 'utf8' })
     .map((name) => join('spec', name))
     .filter((path) => path.endsWith('.spec.ts') && SPECS[folder]!.some((start) => path.startsWith(start)))
     .filter((path) => !LEFT_OUT.some((name) => path === specOf(name)))
-    .sort((a, b) => slowness(a) - slowness(b) || (a < b ? -1 : 1));
-  const report = join(OUTPUT, `${folder}.report.json`);
+    .sort((a, b) => Number(b === first) - Number(a === first) || slowness(a) - slowness(b) || (a < b ? -1 : 1));
+  const name = mutate.length === 1 ? mutate[0]!.slice('lib/'.length).replace('/', '-') : folder;
+  const report = join(OUTPUT, `${name}.report.json`);
   // Where the specs are in the tree that Stryker copies, as they run there.
-  const built = join(OUTPUT, `${folder}.specs`);
+  const built = join(OUTPUT, `${name}.specs`);
   const build = ['spec/support/mutants-build.mjs', built];
   rmSync(built, { recursive: true, force: true });
   execFileSync(node, [...build, '--bare', ...specs], { stdio: 'inherit' });
@@ -97,9 +104,9 @@ function run(folder: string, mutate: readonly string[]): Report {
     timeoutMS: 8000,
     timeoutFactor: 1.5,
     incremental: true,
-    incrementalFile: join(OUTPUT, `${folder}.incremental.json`),
+    incrementalFile: join(OUTPUT, `${name}.incremental.json`),
     force: values.force,
-    tempDirName: join(OUTPUT, `${folder}.tree`),
+    tempDirName: join(OUTPUT, `${name}.tree`),
     ignorePatterns: ['**', '!lib/**', '!spec/**', `!${built}/**`, '!package.json', '!tsconfig.json'],
     // Its own reading of tsconfig.json wants a compiler with an API, which TypeScript 7 has not.
     tsconfigFile: 'none',
@@ -109,13 +116,13 @@ function run(folder: string, mutate: readonly string[]): Report {
     jsonReporter: { fileName: report },
   };
   mkdirSync(OUTPUT, { recursive: true });
-  const file = join(OUTPUT, `${folder}.config.json`);
+  const file = join(OUTPUT, `${name}.config.json`);
   writeFileSync(file, JSON.stringify(config));
   // What the properties draw is the same for each mutant.
   const env = { ...process.env, FC_SEED: process.env.FC_SEED ?? '1' };
   const args = ['node_modules/@stryker-mutator/core/bin/stryker.js', 'run', file];
   const { status } = spawnSync(node, args, { stdio: 'inherit', env });
-  if (status !== 0) throw new Error(`Stryker did not end well for ${folder}: see above`);
+  if (status !== 0) throw new Error(`Stryker did not end well for ${name}: see above`);
   return JSON.parse(readFileSync(report, 'utf8')) as Report;
 }
 
@@ -141,16 +148,20 @@ function quote(code: string): string {
   return `${ticks}${ticks.length > 1 ? ` ${code} ` : code}${ticks}`;
 }
 
-/** The files of lib that are asked for, by name or by the name of their folder. */
-function filesByFolder(names: readonly string[]): Map<string, string[]> {
-  const wanted = new Map<string, string[]>();
-  for (const name of names) {
+/** The files of lib that are asked for, by name or by the name of their folder, in groups that are run together. */
+function groups(names: readonly string[]): { folder: string; files: string[] }[] {
+  return names.flatMap((name) => {
     const [, folder, file] = /^(?:lib\/)?(\w+)\/?(\S+\.ts)?$/.exec(name) ?? [];
     if (folder === undefined || SPECS[folder] === undefined) throw new Error(`${name}: name folders of lib, or files`);
-    const files = file === undefined ? readdirSync(join('lib', folder)) : [file];
-    wanted.set(folder, [...(wanted.get(folder) ?? []), ...files.map((each) => join('lib', folder, each))]);
-  }
-  return wanted;
+    if (file !== undefined) return [{ folder, files: [join('lib', folder, file)] }];
+    const files = readdirSync(join('lib', folder)).map((each) => join('lib', folder, each));
+    const alone = files.filter((each) => existsSync(ownSpec(each)));
+    const others = files.filter((each) => !existsSync(ownSpec(each)));
+    return [
+      ...alone.map((each) => ({ folder, files: [each] })),
+      ...(others.length > 0 ? [{ folder, files: others }] : []),
+    ];
+  });
 }
 
 /** What the page knows of, by file: a heading of level 3 that names the file, and below it rows of a table. */
@@ -170,16 +181,14 @@ function readExplained(): Map<string, Set<string>> {
 }
 
 const explained = readExplained();
-const table: string[][] = [
-  ['folder', 'mutants', 'killed', 'timed out', 'survived', 'not run', 'invalid', 'left out', '%'],
-];
+const counted = new Map<string, Record<string, number>>();
 let isGood = true;
-for (const [folder, wanted] of filesByFolder(asked)) {
-  const { files } = run(folder, wanted);
-  const counts: Record<string, number> = {};
-  for (const [file, { source, mutants }] of Object.entries(files)) {
+for (const { folder, files } of groups(asked)) {
+  const counts = counted.get(folder) ?? {};
+  counted.set(folder, counts);
+  for (const [file, { source, mutants }] of Object.entries(run(folder, files).files)) {
     // The report has those, too, that were asked about in runs before.
-    if (!wanted.includes(file)) continue;
+    if (!files.includes(file)) continue;
     for (const mutant of mutants) {
       counts[mutant.status] = (counts[mutant.status] ?? 0) + 1;
       if (mutant.status !== 'Survived' && mutant.status !== 'NoCoverage') continue;
@@ -189,15 +198,17 @@ for (const [folder, wanted] of filesByFolder(asked)) {
       console.error(`${file}:${mutant.location.start.line}:${mutant.location.start.column} ${change}`);
     }
   }
-  const { Killed = 0, Timeout = 0, Survived = 0, NoCoverage = 0, Ignored = 0, ...invalid } = counts;
+}
+
+console.log('| folder | mutants | killed | timed out | survived | not run | invalid | left out | % |');
+for (const [folder, { Killed = 0, Timeout = 0, Survived = 0, NoCoverage = 0, Ignored = 0, ...invalid }] of counted) {
   const valid = Killed + Timeout + Survived + NoCoverage;
   const percent = valid === 0 ? 100 : (100 * (Killed + Timeout)) / valid;
   if (percent < MIN_KILLED_PERCENT) isGood = false;
   const others = Object.values(invalid).reduce((sum, count) => sum + count, 0);
   const numbers = [valid, Killed, Timeout, Survived, NoCoverage, others, Ignored, percent.toFixed(1)];
-  table.push([folder, ...numbers.map(String)]);
+  console.log(`| ${[folder, ...numbers].join(' | ')} |`);
 }
-for (const row of table) console.log(`| ${row.join(' | ')} |`);
 if (!isGood) {
   console.error(
     `Survivors that ${PAGE} does not explain are listed above, and at least ${MIN_KILLED_PERCENT} % are to be killed`,
