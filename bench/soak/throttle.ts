@@ -1,0 +1,63 @@
+/** How much of what was not used is kept for later, in milliseconds of CPU. */
+const CREDIT_MS = 100;
+
+/**
+ * Keeps what server and clients use together to a share of one core: each step of a client asks for its turn first. Turns
+ * are given in the order they were asked for, so that nobody waits for long while others go on.
+ */
+export class Throttle {
+  readonly #load: number;
+  /** When it was looked at last, and what was used until then, in milliseconds. */
+  #at = performance.now();
+  #used = ownMs();
+  /** What may be used now; below 0 what was used too much. */
+  #balance = CREDIT_MS;
+  readonly #waiting: (() => void)[] = [];
+  #isPumping = false;
+  /** What the server has used, in milliseconds, as it told last. */
+  serverMs = 0;
+
+  /** @param load - 1 for a whole core */
+  constructor(load: number) {
+    this.#load = load;
+  }
+
+  /** Waits for its turn. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (this.#isPumping) return;
+      this.#isPumping = true;
+      setImmediate(() => this.#pump());
+    });
+  }
+
+  /** Gives the next turn, and goes on when that has been used. */
+  #pump(): void {
+    this.#look();
+    if (this.#balance < 0) {
+      setTimeout(() => this.#pump(), -this.#balance / this.#load);
+      return;
+    }
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      this.#isPumping = false;
+      return;
+    }
+    next();
+    setImmediate(() => this.#pump());
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const used = ownMs() + this.serverMs;
+    this.#balance = Math.min(CREDIT_MS, this.#balance + (now - this.#at) * this.#load - (used - this.#used));
+    this.#at = now;
+    this.#used = used;
+  }
+}
+
+function ownMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
