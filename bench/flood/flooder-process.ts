@@ -45,7 +45,7 @@ let bytes = 0;
 process.once('disconnect', () => process.exit(0));
 process.once('message', async ({ port, flood }: ToFlooder) => {
   // What is measured is how the server shares its time, and not how the system shares the cores.
-  setPriority(19);
+  setPriority(10);
   setInterval(() => process.send?.({ type: 'flooding', bytes } satisfies FromFlooder), TELL_MS);
   const plan = PLANS[flood];
   // One that is cut comes again, as it would.
