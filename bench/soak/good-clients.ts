@@ -371,7 +371,8 @@ async function download(client: ClientContext, peer: Peer, bytes: number, behind
   const head = await peer.readHead();
   let offset = 0;
   for await (const piece of peer.readBody(head)) {
-    await client.turn();
+    // Behind it there may be Pings already, which are not seen before.
+    if (behind.length === 0) await client.turn();
     for (let at = 0; at < piece.length; at += 65_536) {
       const part = piece.subarray(at, at + 65_536);
       if (!part.equals(downloadPiece(seed, offset + at, part.length))) {

@@ -20,7 +20,7 @@ export interface Growth {
 }
 
 export function growthOf(samples: readonly number[], allowedBytes: number): Growth {
-  const warm = samples.slice(Math.ceil(samples.length * WARM_UP_SHARE));
+  const warm = samples.slice(Math.floor(samples.length * WARM_UP_SHARE));
   const third = Math.max(1, Math.floor(warm.length / 3));
   const before = median(warm.slice(0, third));
   const after = median(warm.slice(-third));
