@@ -142,7 +142,7 @@ class Soak {
     const { waveMs } = options;
     this.#times = {
       heartbeatMs: Math.round(Math.max(1000, waveMs / 12)),
-      idleMs: Math.round(Math.max(4000, waveMs / 5)),
+      idleMs: Math.round(Math.max(4000, waveMs / 4)),
       handshakeMs: Math.round(Math.max(1000, waveMs / 12)),
       closeMs: Math.round(Math.max(600, waveMs / 20)),
     };

@@ -1,5 +1,7 @@
 /** How much of what was not used is kept for later, in milliseconds of CPU. */
 const CREDIT_MS = 100;
+/** What was used beyond this is forgiven: a client that waits for too long would be taken for idle, or gone. */
+const MAX_DEBT_MS = 200;
 
 /**
  * Keeps what server and clients use together to a share of one core: each step of a client asks for its turn first. Turns
@@ -51,7 +53,8 @@ export class Throttle {
   #look(): void {
     const now = performance.now();
     const used = ownMs() + this.serverMs;
-    this.#balance = Math.min(CREDIT_MS, this.#balance + (now - this.#at) * this.#load - (used - this.#used));
+    const balance = this.#balance + (now - this.#at) * this.#load - (used - this.#used);
+    this.#balance = Math.max(-MAX_DEBT_MS, Math.min(CREDIT_MS, balance));
     this.#at = now;
     this.#used = used;
   }
