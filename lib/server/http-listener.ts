@@ -1,18 +1,19 @@
-import type { Buffer } from 'node:buffer';
-import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { Buffer } from 'node:buffer';
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { Door } from '../net/door.ts';
-import { surviveErrors } from '../net/transport.ts';
-import { HttpExchange } from './http-exchange.ts';
+import { HttpConnection } from './http-connection.ts';
+import type { HttpExchange } from './http-exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 
 /** How long a whole request may take: the default of node:http. */
 const REQUEST_TIMEOUT_MS = 300_000;
 /** How often node:http looks for requests that take too long. */
 const CHECK_INTERVAL_MS = 1000;
+const NOTHING = Buffer.alloc(0);
 const CLOSED_EARLY = 'the server was closed before it listened: await run() before close()';
 
 /** What a listener does with what comes in. */
@@ -23,17 +24,16 @@ export interface ListenerEvents {
   onError(error: Error): void;
 }
 
-/** The port of a server: a server of node:http with a door in front of it, and the plain requests under way. */
+/** The port of a server: a server of node:http with a door in front of it, and the connections of plain HTTP. */
 export class HttpListener {
   readonly #http: HttpServer;
   readonly #door: Door;
   readonly #options: ResolvedOptions;
   readonly #events: ListenerEvents;
-  /** Requests whose responses have not left. */
-  readonly #requests = new Set<HttpExchange>();
-  /** Those of one connection: a client may send several before the first is answered. */
-  readonly #requestsOf = new WeakMap<Duplex, Set<HttpExchange>>();
-  #closing = false;
+  /** Whether `close` was called. */
+  isClosing = false;
+  /** The connections of plain HTTP. */
+  readonly #connections = new Map<Duplex, HttpConnection>();
 
   constructor(options: ResolvedOptions, events: ListenerEvents) {
     this.#options = options;
@@ -44,13 +44,19 @@ export class HttpListener {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
+      // Seen to here, as all that is wrong with a request: what node:http answers by itself, nobody counts.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
     });
-    // It is called by http.close() too, and cuts responses that are on their way.
+    // It is called by http.close() too, and cuts responses that are on their way. A head in part is idle, and not to it.
     http.closeIdleConnections = () => {};
     http.on('request', (request, response) => this.#handleRequest(request, response));
+    http.on('checkExpectation', (request, response) => this.#refuseExpectation(request, response));
     http.on('upgrade', (request, socket, head) => this.#handleUpgrade(request, socket, head));
-    this.#door = new Door(http, options, (request, socket, head) => events.onUpgrade(request, socket, head));
+    this.#door = new Door(http, options, {
+      onUpgrade: (request, socket, head) => events.onUpgrade(request, socket, head),
+      onHttp: (socket, headMs) => this.#handleConnection(socket, headMs),
+    });
     this.#http = http;
   }
 
@@ -80,71 +86,38 @@ export class HttpListener {
 
   /** Accepts no more, and ends what is idle. Resolves when the last connection is gone, WebSockets included. */
   close(): Promise<void> {
-    this.#closing = true;
+    this.isClosing = true;
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#door.closeSilent();
-    for (const exchange of this.#requests) exchange.endConnection();
-    this.#closeIdle();
+    for (const connection of this.#connections.values()) connection.close();
     return closed;
   }
 
   /** Cuts all connections of plain HTTP. */
   destroyAll(): void {
-    this.#http.closeAllConnections();
-    // node:http has let go of those with an upgrade that waits.
-    for (const exchange of this.#requests) exchange.destroy();
+    for (const connection of this.#connections.values()) connection.destroy();
+  }
+
+  #handleConnection(socket: Socket, headMs: number): void {
+    const forget = () => this.#connections.delete(socket);
+    this.#connections.set(socket, new HttpConnection(socket, this.#options, headMs, forget));
   }
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    const exchange = new HttpExchange(request, response, this.#options);
-    const siblings = this.#openRequestsOf(request.socket);
-    siblings.add(exchange);
-    this.#requests.add(exchange);
-    response.once('close', () => {
-      siblings.delete(exchange);
-      this.#requests.delete(exchange);
-      if (this.#closing) this.#closeIdle();
-    });
-    if (this.#closing) exchange.endConnection();
-    this.#events.onRequest(exchange);
+    this.#events.onRequest(this.#connections.get(request.socket)!.begin(request, response));
   }
 
-  #openRequestsOf(socket: Duplex): Set<HttpExchange> {
-    let requests = this.#requestsOf.get(socket);
-    if (requests === undefined) {
-      const made = new Set<HttpExchange>();
-      requests = made;
-      this.#requestsOf.set(socket, made);
-      // Behind all that node:http does: it forgets those that wait behind another, and theirs would wait for ever.
-      socket.once('close', () => {
-        setImmediate(() => {
-          for (const exchange of made) exchange.lose();
-        });
-      });
-    }
-    return requests;
+  /** Refuses a request that expects something else than 100-continue. RFC 9110 §10.1.1. */
+  #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+    this.#connections.get(request.socket)!.begin(request, response);
+    response.writeHead(417).end();
   }
 
-  /** Has an upgrade wait for the requests before it: their responses come first, and not in the midst of a WebSocket. */
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const before = this.#requestsOf.get(socket);
-    const [first] = before ?? [];
-    if (first === undefined) {
-      this.#events.onUpgrade(request, socket, head);
-      return;
-    }
-    surviveErrors(socket);
-    first.whenClosed(() => this.#handleUpgrade(request, socket, head));
-  }
-
-  /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */
-  #closeIdle(): void {
-    if (this.#requests.size === 0) closeIdleConnections.call(this.#http);
+    const rest = this.#connections.get(socket)?.release() ?? NOTHING;
+    this.#events.onUpgrade(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
   }
 }
-
-/** That of node:http, in place of which an instance has another here. */
-const { closeIdleConnections } = HttpServer.prototype;
 
 function explainListenError(error: unknown, port: number): unknown {
   if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;

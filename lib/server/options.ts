@@ -6,6 +6,7 @@ import {
   resolveDeflateOptions,
 } from '../extensions/deflate-options.ts';
 import { isToken } from '../handshake/header-list.ts';
+import { type HostRule, isHost } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
@@ -18,6 +19,8 @@ export interface ServerOptions {
   readonly port?: number;
   /** Send small packets at once (TCP_NODELAY). Default true. */
   readonly nodelay?: boolean;
+  /** Names that this server answers to, each with a port or for all ports; anything else gets 421. Default `'*'`: all. */
+  readonly hosts?: HostRule;
   /** Which pages may open a WebSocket. Default `'same-origin'`: those that came from this host. */
   readonly origins?: OriginRule;
   /** How a subprotocol is chosen among those a client offers. Default: none. */
@@ -47,6 +50,8 @@ export interface ServerOptions {
   readonly backpressurePolicy?: BackpressurePolicy;
   /** Largest body of a plain HTTP request; a larger one gets 413. Default 1 MiB. */
   readonly maxRequestBodyBytes?: number;
+  /** Plain HTTP requests of one connection that may be under way at once; what is behind them is not read. Default 16. */
+  readonly maxPipelinedRequests?: number;
   /** Largest head of a request; a larger one gets 431. Default 16 KiB. */
   readonly maxHeaderBytes?: number;
   /** WebSockets that may be open at once; a further one is refused with 503. Default: no limit but the system's. */
@@ -66,10 +71,12 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly host: string | undefined;
   readonly port: number;
   readonly nodelay: boolean;
+  readonly hosts: HostRule;
   readonly origins: OriginRule;
   readonly subprotocols: SubprotocolRule;
   readonly perMessageDeflate: DeflateOptions | undefined;
   readonly maxRequestBodyBytes: number;
+  readonly maxPipelinedRequests: number;
   readonly maxHeaderBytes: number;
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
@@ -82,6 +89,7 @@ const DEFAULTS: ResolvedOptions = {
   host: undefined,
   port: 60000,
   nodelay: true,
+  hosts: '*',
   origins: 'same-origin',
   subprotocols: [],
   perMessageDeflate: undefined,
@@ -93,6 +101,7 @@ const DEFAULTS: ResolvedOptions = {
   maxBackpressureBytes: 16 * MIB,
   backpressurePolicy: 'close',
   maxRequestBodyBytes: MIB,
+  maxPipelinedRequests: 16,
   maxHeaderBytes: 16 * KIB,
   maxConnections: Number.POSITIVE_INFINITY,
   handshakeTimeoutMs: 10_000,
@@ -156,6 +165,10 @@ function adviceFor(name: string, value: unknown): string | undefined {
         : 'give a whole number from 0 to 65535, 0 for any free port';
     case 'nodelay':
       return typeof value === 'boolean' ? undefined : 'give true or false';
+    case 'hosts':
+      return value === '*' || (Array.isArray(value) && value.every((name) => typeof name === 'string' && isHost(name)))
+        ? undefined
+        : "give '*', or a list of names with or without a port, such as ['localhost', '127.0.0.1:8080', '[::1]']";
     case 'origins':
       return adviceForOrigins(value);
     case 'subprotocols':
