@@ -226,17 +226,15 @@ async function run(options: SoakOptions): Promise<readonly WaveRow[]> {
   return rows;
 }
 
-function commit(): string {
-  return execFileSync('git', ['-C', ROOT, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-}
-
 const options = readOptions();
+// Of what is run, and not of what may lie there an hour later.
+const commit = execFileSync('git', ['-C', ROOT, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const rows = await run(options);
 const report: SoakReport = {
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus().length} × ${cpus()[0]?.model ?? '?'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
   node: process.versions.node,
-  commit: commit(),
+  commit,
   seed: options.seed,
   minutes: options.minutes,
   load: options.load,

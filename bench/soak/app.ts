@@ -54,6 +54,7 @@ export function makeServer(policy: BackpressurePolicy, times: Times, witness: Wi
     maxQueuedBytes: MAX_QUEUED_BYTES,
     highWaterMarkBytes: HIGH_WATER_MARK_BYTES,
     maxBackpressureBytes: MAX_BACKPRESSURE_BYTES,
+    maxPipelinedRequests: MAX_REQUESTS,
     backpressurePolicy: policy,
     heartbeatIntervalMs: times.heartbeatMs,
     idleTimeoutMs: times.idleMs,
