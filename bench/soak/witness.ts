@@ -143,11 +143,12 @@ export class Witness {
 
   #check(stream: WebSocketStream): void {
     const { receivedBytes, bufferedBytes } = stream;
+    const who = () => `a WebSocket of ${this.#streams.get(stream)}, ${stream.state},`;
     if (receivedBytes > MAX_RECEIVED_BYTES) {
-      this.#violate(`a connection holds ${receivedBytes} bytes that were received, and may ${MAX_RECEIVED_BYTES}`);
+      this.#violate(`${who()} holds ${receivedBytes} bytes that were received, and may ${MAX_RECEIVED_BYTES}`);
     }
     if (bufferedBytes > MAX_BUFFERED_BYTES) {
-      this.#violate(`a connection holds ${bufferedBytes} bytes that are to be sent, and may ${MAX_BUFFERED_BYTES}`);
+      this.#violate(`${who()} holds ${bufferedBytes} bytes that are to be sent, and may ${MAX_BUFFERED_BYTES}`);
     }
     this.#peaks.retainedBytes = Math.max(this.#peaks.retainedBytes, receivedBytes + bufferedBytes);
   }
