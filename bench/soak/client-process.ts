@@ -58,8 +58,8 @@ async function answer(message: ToClients): Promise<void> {
 
 async function moveIn(): Promise<void> {
   const residents = Object.entries(RESIDENTS).map(([name, open], i) => {
-    const client = makeContext(`resident ${name}`, new Random(plan.seed + i), () => stopping);
-    return { name, open, client: { ...client, turn: () => sleep(RESIDENT_MS) } };
+    const turn = (): Promise<void> => sleep(RESIDENT_MS);
+    return { name, open, client: makeContext(`resident ${name}`, new Random(plan.seed + i), () => stopping, turn) };
   });
   const opened = await Promise.all(
     residents.map(async ({ name, open, client }) => {
@@ -92,13 +92,14 @@ async function runWave(number: number, activeMs: number): Promise<WaveResult> {
   const end = performance.now() + activeMs;
   const isOver = (): boolean => performance.now() >= end;
   for (let index = 0; !isOver(); index++) {
-    await throttle.turn();
+    await throttle.turn(true);
     while (running.size >= plan.atOnce) await Promise.race([...running, sleep(50)]);
     const kind = first.pop() ?? random.pick(plan.kinds);
     clients[kind] = (clients[kind] ?? 0) + 1;
     const name = `${kind} ${number}.${index}`;
-    const client = makeContext(name, new Random(random.whole(0, 2 ** 32 - 1)), isOver);
     const isGood = Object.hasOwn(GOOD, kind);
+    const turn = (): Promise<void> => throttle.turn(isGood);
+    const client = makeContext(name, new Random(random.whole(0, 2 ** 32 - 1)), isOver, turn);
     const run = watch(`${isGood ? 'good' : 'hostile'} client, ${name}`, async () => {
       try {
         await all[kind]!(client);
@@ -115,13 +116,13 @@ async function runWave(number: number, activeMs: number): Promise<WaveResult> {
   return { clients, verified, verifiedBytes, staying: staying.length, cpuMs: (user + system) / 1000 };
 }
 
-function makeContext(name: string, random: Random, isOver: () => boolean): ClientContext {
+function makeContext(name: string, random: Random, isOver: () => boolean, turn: () => Promise<void>): ClientContext {
   return {
     name,
     random,
     ports,
     isOver,
-    turn: () => throttle.turn(),
+    turn,
     verified(bytes) {
       verified++;
       verifiedBytes += bytes;

@@ -5,7 +5,8 @@ const MAX_DEBT_MS = 200;
 
 /**
  * Keeps what server and clients use together to a share of one core: each step of a client asks for its turn first. Turns
- * are given in the order they were asked for, so that nobody waits for long while others go on.
+ * are given in the order they were asked for, one to the good and one to the others: so nobody waits for long while others
+ * go on, and no client that is to be there is taken for idle because those that flood have used everything.
  */
 export class Throttle {
   readonly #load: number;
@@ -14,7 +15,9 @@ export class Throttle {
   #used = ownMs();
   /** What may be used now; below 0 what was used too much. */
   #balance = CREDIT_MS;
-  readonly #waiting: (() => void)[] = [];
+  readonly #good: (() => void)[] = [];
+  readonly #others: (() => void)[] = [];
+  #isGoodNext = true;
   #isPumping = false;
   /** What the server has used, in milliseconds, as it told last. */
   serverMs = 0;
@@ -25,9 +28,9 @@ export class Throttle {
   }
 
   /** Waits for its turn. */
-  turn(): Promise<void> {
+  turn(isGood: boolean): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      (isGood ? this.#good : this.#others).push(resolve);
       if (this.#isPumping) return;
       this.#isPumping = true;
       setImmediate(() => this.#pump());
@@ -41,7 +44,9 @@ export class Throttle {
       setTimeout(() => this.#pump(), -this.#balance / this.#load);
       return;
     }
-    const next = this.#waiting.shift();
+    this.#isGoodNext = !this.#isGoodNext;
+    const [first, second] = this.#isGoodNext ? [this.#good, this.#others] : [this.#others, this.#good];
+    const next = first.shift() ?? second.shift();
     if (next === undefined) {
       this.#isPumping = false;
       return;
