@@ -49,8 +49,9 @@ export interface ServerSample extends Base {
   readonly lagMaxMs: number;
   readonly maxSessions: number;
   readonly maxSockets: number;
-  /** The most that one connection held, in bytes received and bytes to be sent. */
-  readonly maxRetainedBytes: number;
+  /** The most that one WebSocket held of what was received, and of what was to be sent. */
+  readonly maxReceivedBytes: number;
+  readonly maxBufferedBytes: number;
   readonly maxRssBytes: number;
   /** WebSockets that were opened during the wave, and requests that were handled. */
   readonly opened: number;

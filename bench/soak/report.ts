@@ -46,7 +46,8 @@ const COLUMNS: readonly Column[] = [
   { title: 'sessions', show: ({ sessions, maxSessions }) => `${sessions} of ${maxSessions}` },
   { title: 'wheel', show: ({ wheel }) => whole(wheel) },
   { title: 'contexts KiB', show: ({ contextBytes }) => whole(contextBytes / 1024) },
-  { title: 'most held KiB', show: ({ maxRetainedBytes }) => whole(maxRetainedBytes / 1024) },
+  { title: 'most received KiB', show: ({ maxReceivedBytes }) => whole(maxReceivedBytes / 1024) },
+  { title: 'to be sent', show: ({ maxBufferedBytes }) => whole(maxBufferedBytes / 1024) },
   { title: 'lag ms p50', show: ({ lagP50Ms }) => lagP50Ms.toFixed(1) },
   { title: 'p99', show: ({ lagP99Ms }) => lagP99Ms.toFixed(1) },
   { title: 'max', show: ({ lagMaxMs }) => lagMaxMs.toFixed(0) },
@@ -167,9 +168,12 @@ const LINE_CHARTS: readonly LineChart[] = [
     ],
   },
   {
-    title: 'Most that one connection held',
+    title: 'Most that one WebSocket held',
     unit: 'KiB',
-    lines: [{ name: 'held', isOurs: true, value: ({ maxRetainedBytes }) => maxRetainedBytes / 1024 }],
+    lines: [
+      { name: 'received', isOurs: true, value: ({ maxReceivedBytes }) => maxReceivedBytes / 1024 },
+      { name: 'to be sent', isOurs: false, value: ({ maxBufferedBytes }) => maxBufferedBytes / 1024 },
+    ],
   },
   {
     title: 'How late the event loop was',

@@ -82,7 +82,7 @@ let closeAttached: () => void;
 /** Waits until all that belonged to the clients of the wave is gone, and reads what is left. */
 async function settle(deadlineMs: number): Promise<ServerSample> {
   const from = performance.now();
-  const { sessions, sockets, retainedBytes, rssBytes, opened, handled } = witness.takePeaks();
+  const { sessions, sockets, receivedBytes, bufferedBytes, rssBytes, opened, handled } = witness.takePeaks();
   const [lagP50Ms, lagP99Ms, lagMaxMs] = [lag.percentile(50), lag.percentile(99), lag.max].map((nanos) =>
     Math.max(0, nanos / 1e6 - LAG_RESOLUTION_MS),
   ) as [number, number, number];
@@ -117,7 +117,8 @@ async function settle(deadlineMs: number): Promise<ServerSample> {
     lagMaxMs,
     maxSessions: sessions,
     maxSockets: sockets,
-    maxRetainedBytes: retainedBytes,
+    maxReceivedBytes: receivedBytes,
+    maxBufferedBytes: bufferedBytes,
     maxRssBytes: Math.max(rssBytes, rss),
     opened,
     handled,

@@ -14,7 +14,8 @@ const WATCH_MS = 50;
 export interface Peaks {
   sessions: number;
   sockets: number;
-  retainedBytes: number;
+  receivedBytes: number;
+  bufferedBytes: number;
   rssBytes: number;
   opened: number;
   handled: number;
@@ -150,7 +151,8 @@ export class Witness {
     if (bufferedBytes > MAX_BUFFERED_BYTES) {
       this.#violate(`${who()} holds ${bufferedBytes} bytes that are to be sent, and may ${MAX_BUFFERED_BYTES}`);
     }
-    this.#peaks.retainedBytes = Math.max(this.#peaks.retainedBytes, receivedBytes + bufferedBytes);
+    this.#peaks.receivedBytes = Math.max(this.#peaks.receivedBytes, receivedBytes);
+    this.#peaks.bufferedBytes = Math.max(this.#peaks.bufferedBytes, bufferedBytes);
   }
 
   /** Without a listener on each socket: what is watched is to be as it is when nobody watches. */
@@ -160,5 +162,5 @@ export class Witness {
 }
 
 function noPeaks(): Peaks {
-  return { sessions: 0, sockets: 0, retainedBytes: 0, rssBytes: 0, opened: 0, handled: 0 };
+  return { sessions: 0, sockets: 0, receivedBytes: 0, bufferedBytes: 0, rssBytes: 0, opened: 0, handled: 0 };
 }
