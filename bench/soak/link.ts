@@ -41,10 +41,7 @@ export class RawLink implements Link {
       await this.peer.write(bytes);
       return;
     }
-    const cut = this.#random.whole(0, Math.min(bytes.length, 20));
-    await this.peer.write(bytes.subarray(0, cut));
-    await new Promise((resolve) => setImmediate(resolve));
-    await this.peer.write(bytes.subarray(cut));
+    await this.peer.writeCut(bytes, this.#random.whole(0, Math.min(bytes.length, 20)));
   }
 
   receive(): Promise<Message> {

@@ -41,6 +41,8 @@ export class Peer {
   #wake: (() => void) | undefined;
   /** The frames that came, once a WebSocket is open. */
   #frames: Frame[] | undefined;
+  /** Pongs that have to wait for the rest of a frame; `undefined` where there is none. */
+  #owed: Buffer[] | undefined;
 
   private constructor(port: number) {
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
@@ -89,6 +91,16 @@ export class Peer {
       });
     }
     return this.socket.writable;
+  }
+
+  /** Writes a frame in two pieces, in turns of the event loop that follow each other. */
+  async writeCut(bytes: Buffer, cut: number): Promise<void> {
+    this.#owed = [];
+    await this.write(bytes.subarray(0, cut));
+    await new Promise((resolve) => setImmediate(resolve));
+    const behind = this.#owed;
+    this.#owed = undefined;
+    await this.write(Buffer.concat([bytes.subarray(cut), ...behind]));
   }
 
   /** Reads the answer to an upgrade request. */
@@ -141,7 +153,7 @@ export class Peer {
     const { bits, payload } = await this.readFrame();
     if (bits === (FIN | 1)) return payload.toString();
     if (bits === (FIN | 2)) return payload;
-    if (bits === (FIN | 8)) throw new Ended(`closed with ${payload.length < 2 ? 1005 : payload.readUInt16BE()}`);
+    if (bits === (FIN | 8)) throw new Ended(`closed with ${describeClose(payload)}`);
     throw new Error(`a frame that starts with ${bits}`);
   }
 
@@ -200,9 +212,14 @@ export class Peer {
       else if (length === 127) length = Number(all.readBigUInt64BE(2));
       if (all.length < start + length) return;
       const payload = this.#take(start + length).subarray(start);
-      if (all[0] === (FIN | 9)) this.socket.write(frame(FIN | 10, payload));
+      if (all[0] === (FIN | 9)) this.#pong(frame(FIN | 10, payload));
       else frames.push({ bits: all[0]!, payload });
     }
+  }
+
+  #pong(bytes: Buffer): void {
+    if (this.#owed === undefined) this.socket.write(bytes);
+    else this.#owed.push(bytes);
   }
 
   #join(): Buffer {
@@ -218,6 +235,10 @@ export class Peer {
     this.#length = all.length - count;
     return all.subarray(0, count);
   }
+}
+
+function describeClose(payload: Buffer): string {
+  return payload.length < 2 ? '1005' : `${payload.readUInt16BE()} ${payload.toString('utf8', 2)}`;
 }
 
 export function upgradeRequest(path: string, extensions?: string): string {
