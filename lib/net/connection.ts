@@ -22,6 +22,8 @@ export interface ConnectionOwner {
   readonly isHandling: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
+  /** Is offered a binary message before that, `bytes[start, end)`, which is lent for the time of the call. */
+  takeLent?(bytes: Buffer, start: number, end: number): boolean;
   /** This side has cut the connection: no message is wanted any more. */
   onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
@@ -277,6 +279,13 @@ export class Connection {
     if (this.#protocol.state !== 'open' && inbox.isFull) return;
     inbox.push(data);
     if (this.mustPause) this.#pause();
+  }
+
+  /** @internal */
+  onLentMessage(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
+    this.#liveness.active();
+    return true;
   }
 
   /** @internal */

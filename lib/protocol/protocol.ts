@@ -352,7 +352,9 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
       this.#failReceiving('WS_ERR_EXPECTED_CONTINUATION');
       return;
     }
-    const message = decodeMessage(bits === (FIN | OpCode.Text), bytes, start, end);
+    const isText = bits === (FIN | OpCode.Text);
+    if (!isText && this.#events.onLentMessage?.(bytes, start, end) === true) return;
+    const message = decodeMessage(isText, bytes, start, end);
     if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
     else this.#events.onMessage(message);
   }

@@ -165,6 +165,18 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     return true;
   }
 
+  takeLent(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#over) return true;
+    if (this.#busy || this.#connection.hasReceivers) return false;
+    this.#handleQueued();
+    if (this.#busy) return false;
+    this.#busy = true;
+    const ctx = new Context(this, '');
+    ctx.lendBody(bytes, start, end);
+    this.#runOn(ctx);
+    return true;
+  }
+
   onDestroyed(): void {
     this.#over = true;
   }
@@ -213,12 +225,14 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     try {
       const pending = runUntilPending(this.#handlers.message, ctx);
       if (pending !== undefined) {
+        ctx.keepBody();
         resumeAfter(pending, this, ctx);
         return;
       }
     } catch (error) {
       this.#fail(error, ctx);
     }
+    ctx.endBody();
     this.#finish(ctx);
   }
 

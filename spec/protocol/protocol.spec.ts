@@ -485,6 +485,14 @@ describe('Protocol, closing', () => {
     }
   });
 
+  it('answers a Close frame at once where nobody asks to wait', () => {
+    const recorder = new ProtocolRecorder('server');
+    Object.assign(recorder, { onPeerClose: undefined });
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+    assertSentClose(recorder, 4000);
+    assert.equal(recorder.count('finished'), 1);
+  });
+
   it('has nothing to answer where its own Close frame was sent before, or the transport has ended', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.answersLater = true;
@@ -680,6 +688,28 @@ describe('Protocol.fail', () => {
     recorder.receive(hex('ff'));
     assertSent(recorder, []);
     assert.equal(recorder.protocol.state, 'closed');
+  });
+});
+
+describe('Protocol, messages that are lent', () => {
+  it('lends whole binary messages, and makes a buffer of those that nobody takes', () => {
+    const recorder = new ProtocolRecorder('server');
+    const lent: string[] = [];
+    Object.assign(recorder, {
+      onLentMessage: (bytes: Buffer, start: number, end: number) => {
+        lent.push(bytes.toString('latin1', start, end));
+        return lent.length === 1;
+      },
+    });
+    recorder.receive(
+      recorder.peerFrame(0x82, 'taken'),
+      recorder.peerFrame(0x82, 'left'),
+      recorder.peerFrame(0x81, 'text'),
+      recorder.peerFrame(0x02, 'pie'),
+      recorder.peerFrame(0x80, 'ces'),
+    );
+    assert.deepEqual(lent, ['taken', 'left']);
+    assert.deepEqual(recorder.messages(), [Buffer.from('left'), 'text', Buffer.from('pieces')]);
   });
 });
 
