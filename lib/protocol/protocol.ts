@@ -137,10 +137,12 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   receiveEnd(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
+    const isComplete = this.#closeSent && this.outputBytes === 0;
+    this.#close = isComplete ? (this.#close ?? ABNORMAL) : { ...(this.#close ?? ABNORMAL), wasClean: false };
     this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();
-    this.#close ??= ABNORMAL;
     this.#stopReceiving();
     this.#latestPing = undefined;
     this.#output?.take();
@@ -305,6 +307,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     const error = changedError();
     this.#events.onProtocolError(error);
     this.fail(error);
+    // Where it is closing already it goes on with that.
+    this.#sends!.dropMessages();
   }
 
   // --- messages, told by their receiver -----------------------------------------------------------------------------

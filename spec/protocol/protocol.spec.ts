@@ -775,9 +775,20 @@ describe('Protocol.receiveEnd', () => {
     for (const fault of [false, true]) {
       const recorder = new ProtocolRecorder('server');
       recorder.receive(fault ? hex('ff') : recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      recorder.sentBytes();
       recorder.protocol.receiveEnd();
       recorder.protocol.receiveEnd();
       assert.deepEqual(recorder.protocol.close, fault ? abnormal : { code: 1001, reason: 'x', wasClean: true });
+    }
+  });
+
+  it('makes no clean end of one whose answer to the Close frame of the peer has not left', () => {
+    for (const answersLater of [false, true]) {
+      const recorder = new ProtocolRecorder('server');
+      recorder.answersLater = answersLater;
+      recorder.receive(recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      recorder.protocol.receiveEnd();
+      assert.deepEqual(recorder.protocol.close, { code: 1001, reason: 'x', wasClean: false });
     }
   });
 
