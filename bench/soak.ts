@@ -141,10 +141,10 @@ class Soak {
     this.#options = options;
     const { waveMs } = options;
     this.#times = {
-      heartbeatMs: Math.round(Math.max(1000, waveMs / 12)),
-      idleMs: Math.round(Math.max(4000, waveMs / 4)),
-      handshakeMs: Math.round(Math.max(1000, waveMs / 12)),
-      closeMs: Math.round(Math.max(600, waveMs / 20)),
+      heartbeatMs: Math.round(Math.max(2000, waveMs / 12)),
+      idleMs: Math.round(Math.max(5000, waveMs / 4)),
+      handshakeMs: Math.round(Math.max(2000, waveMs / 12)),
+      closeMs: Math.round(Math.max(1000, waveMs / 20)),
     };
     this.#deadlineMs = Math.max(MIN_DEADLINE_MS, this.#times.heartbeatMs * DEADLINE_HEARTBEATS);
     this.#clients = new Part<FromClients>(
