@@ -39,9 +39,9 @@ const HELP = `npm run soak -- [options]
   --save             writes bench/results/soak-node<version>.json, .md and .svg`;
 
 /** Of a wave, the share in which clients come; then they go, and the server has the rest for its timeouts. */
-const ACTIVE_SHARE = 0.65;
+const ACTIVE_SHARE = 0.6;
 /** How many heartbeats it may take until all is gone: a peer is silent for two, and each may be late. */
-const DEADLINE_HEARTBEATS = 12;
+const DEADLINE_HEARTBEATS = 8;
 const MIN_DEADLINE_MS = 20_000;
 const EXIT_MS = 20_000;
 
@@ -141,9 +141,9 @@ class Soak {
     this.#options = options;
     const { waveMs } = options;
     this.#times = {
-      heartbeatMs: Math.round(Math.max(2000, waveMs / 12)),
+      heartbeatMs: Math.round(Math.max(2000, waveMs / 6)),
       idleMs: Math.round(Math.max(5000, waveMs / 4)),
-      handshakeMs: Math.round(Math.max(2000, waveMs / 12)),
+      handshakeMs: Math.round(Math.max(2000, waveMs / 6)),
       closeMs: Math.round(Math.max(1000, waveMs / 20)),
     };
     this.#deadlineMs = Math.max(MIN_DEADLINE_MS, this.#times.heartbeatMs * DEADLINE_HEARTBEATS);

@@ -4,6 +4,7 @@ import { type ClientContext, type Kind, sleep } from './client.ts';
 import { describe } from './describe.ts';
 import { echo, GOOD, RESIDENTS } from './good-clients.ts';
 import { HOSTILE } from './hostile-clients.ts';
+import { Lag } from './lag.ts';
 import type { ClientPlan, FromClients, Ports, ToClients, Violation, WaveResult } from './messages.ts';
 import { Ended } from './peer.ts';
 import { Random } from './random.ts';
@@ -21,6 +22,7 @@ let verified = 0;
 let verifiedBytes = 0;
 let residing: Promise<unknown>;
 let stopping = false;
+const lag = new Lag();
 
 process.on('message', (message: ToClients) => void answer(message));
 process.once('disconnect', () => process.exit(0));
@@ -87,6 +89,7 @@ async function runWave(number: number, activeMs: number): Promise<WaveResult> {
   const clients: Record<string, number> = {};
   const running = new Set<Promise<void>>();
   const cpuBefore = process.cpuUsage();
+  lag.start();
   verified = 0;
   verifiedBytes = 0;
   const end = performance.now() + activeMs;
@@ -113,7 +116,14 @@ async function runWave(number: number, activeMs: number): Promise<WaveResult> {
   }
   await Promise.all(running);
   const { user, system } = process.cpuUsage(cpuBefore);
-  return { clients, verified, verifiedBytes, staying: staying.length, cpuMs: (user + system) / 1000 };
+  return {
+    clients,
+    verified,
+    verifiedBytes,
+    staying: staying.length,
+    lagMaxMs: lag.stop().max,
+    cpuMs: (user + system) / 1000,
+  };
 }
 
 function makeContext(name: string, random: Random, isOver: () => boolean, turn: () => Promise<void>): ClientContext {

@@ -68,6 +68,8 @@ export interface WaveResult {
   readonly verifiedBytes: number;
   /** Connections that were left for the server to end. */
   readonly staying: number;
+  /** How late the event loop of the clients was: what is late there the server may take for idle, or gone. */
+  readonly lagMaxMs: number;
   readonly cpuMs: number;
 }
 

@@ -16,7 +16,7 @@ export interface Head {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** The connection has ended where more was to come. */
+/** The server has ended the connection, or refused it, where more was to come. */
 export class Ended extends Error {}
 
 /** Waits for what has to come. @throws {Error} which says what did not */
@@ -106,7 +106,7 @@ export class Peer {
   /** Reads the answer to an upgrade request. */
   async readUpgrade(): Promise<Head> {
     const head = await this.readHead();
-    if (head.status !== 101) throw new Error(`the upgrade was answered with ${head.status}`);
+    if (head.status !== 101) throw new Ended(`the upgrade was answered with ${head.status}`);
     this.#frames = [];
     this.#readFrames(this.#frames);
     return head;

@@ -51,6 +51,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'lag ms p50', show: ({ lagP50Ms }) => lagP50Ms.toFixed(1) },
   { title: 'p99', show: ({ lagP99Ms }) => lagP99Ms.toFixed(1) },
   { title: 'max', show: ({ lagMaxMs }) => lagMaxMs.toFixed(0) },
+  { title: 'of the clients', show: ({ wave }) => wave.lagMaxMs.toFixed(0) },
   { title: 'settled s', show: ({ settledMs }) => (settledMs / 1000).toFixed(1) },
   { title: 'opened', show: ({ opened }) => whole(opened) },
   { title: 'handled', show: ({ handled }) => whole(handled) },

@@ -2,23 +2,21 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server } from '../../lib/index.ts';
 import { makeServer } from './app.ts';
+import { Lag } from './lag.ts';
 import type { Base, FromServer, ServerSample, Times, ToServer, Violation } from './messages.ts';
 import { Witness } from './witness.ts';
 
 /** How often it says how much CPU it has used. */
 const CPU_MS = 200;
 const POLL_MS = 50;
-/** What the monitor of the event loop waits for each time; it is part of what it measures. */
-const LAG_RESOLUTION_MS = 10;
 /** Collections before the heap is read: one may leave what another then frees. */
 const COLLECTIONS = 4;
 
 const witness = new Witness((text) => tell({ type: 'violation', text }));
-const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+const lag = new Lag();
 const servers: Server[] = [];
 let base: Base;
 
@@ -41,11 +39,9 @@ async function answer(message: ToServer): Promise<void> {
       break;
     case 'wave':
       witness.takePeaks();
-      lag.reset();
-      lag.enable();
+      lag.start();
       break;
     case 'settle':
-      lag.disable();
       tell({ type: 'sample', sample: await settle(message.deadlineMs) });
       break;
     case 'stop':
@@ -83,9 +79,7 @@ let closeAttached: () => void;
 async function settle(deadlineMs: number): Promise<ServerSample> {
   const from = performance.now();
   const { sessions, sockets, receivedBytes, bufferedBytes, rssBytes, opened, handled } = witness.takePeaks();
-  const [lagP50Ms, lagP99Ms, lagMaxMs] = [lag.percentile(50), lag.percentile(99), lag.max].map((nanos) =>
-    Math.max(0, nanos / 1e6 - LAG_RESOLUTION_MS),
-  ) as [number, number, number];
+  const late = lag.stop();
   const isOver = () => performance.now() - from > deadlineMs;
   while (differences().length > 0 && !isOver()) await sleep(POLL_MS);
   const settledMs = performance.now() - from;
@@ -112,9 +106,9 @@ async function settle(deadlineMs: number): Promise<ServerSample> {
     arrayBufferBytes: arrayBuffers,
     rssBytes: rss,
     settledMs,
-    lagP50Ms,
-    lagP99Ms,
-    lagMaxMs,
+    lagP50Ms: late.p50,
+    lagP99Ms: late.p99,
+    lagMaxMs: late.max,
     maxSessions: sessions,
     maxSockets: sockets,
     maxReceivedBytes: receivedBytes,
