@@ -1,11 +1,11 @@
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** What the monitor waits for each time; it is part of what it measures. */
 const RESOLUTION_MS = 10;
 
 /** How late the event loop of this process is, in milliseconds. */
 export class Lag {
-  readonly #monitor: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #monitor: ReturnType<typeof monitorEventLoopDelay> = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
   start(): void {
     this.#monitor.reset();
