@@ -134,6 +134,7 @@ describe('Intake', () => {
       ['two|', 5],
     ] as const) {
       intake.resumeSoon();
+      intake.resumeSoon();
       await nextTurn();
       assert.deepEqual(host.take(), ['protocol resumes', read, 'protocol pauses']);
       assert.deepEqual([intake.isPaused, intake.unreadBytes], [true, left]);

@@ -65,9 +65,9 @@ class Wire {
     this.outbox = new Outbox(protocol as unknown as Protocol, transport as unknown as Transport, limits);
   }
 
-  /** Lets what was written leave. */
-  leave(): void {
-    this.#pending = 0;
+  /** Lets what was written leave, but for so many bytes. */
+  leave(left: number = 0): void {
+    this.#pending = left;
     for (const callback of this.#afterWrites.splice(0)) callback();
   }
 
@@ -105,6 +105,15 @@ describe('Outbox.schedule', () => {
     outbox.schedule();
     await nextTurn();
     assert.deepEqual(wire.take(), ['send c', 'write c', 'released']);
+  });
+
+  it('is asked for its output once', async (t) => {
+    const { outbox } = new Wire();
+    const flush = t.mock.method(outbox, 'flushOutput');
+    outbox.schedule();
+    outbox.schedule();
+    await nextTurn();
+    assert.equal(flush.mock.callCount(), 1);
   });
 
   it('writes nothing where there is nothing, and holds what has to wait for the peer', async () => {
@@ -213,6 +222,19 @@ describe('Outbox.send', () => {
     assert.deepEqual(wire.take(), [`send ${text}b`, `write ${text}b`, 'retained', 'ask']);
   });
 
+  it('waits no longer than until as much as the mark is left', async () => {
+    for (const [left, isOver] of [
+      [HIGH_WATER_MARK + 1, false],
+      [HIGH_WATER_MARK, true],
+    ] as const) {
+      const wire = new Wire();
+      wire.isFast = false;
+      const sent = wire.outbox.send(`${text}abc`);
+      wire.leave(left);
+      assert.equal(await hasSettled(sent), isOver);
+    }
+  });
+
   it('asks nothing of a transport that says by itself when it goes on, nor for what is being compressed', async () => {
     const wire = new Wire();
     wire.isFast = false;
@@ -311,6 +333,12 @@ describe('Outbox.close', () => {
     wire.outbox.end();
     assert.deepEqual(wire.take(), ['send late']);
     assert.equal(wire.outbox.flush(), RESOLVED);
+  });
+
+  it('does no harm where nobody waits', () => {
+    const { outbox } = new Wire();
+    outbox.close();
+    assert.equal(outbox.bufferedBytes, 0);
   });
 
   it('ends no process when nobody awaits them', async () => {
