@@ -30,6 +30,21 @@ function turn(wheel: TimerWheel, ticks: number): void {
 }
 
 describe('TimerWheel', () => {
+  it('lets one that is told cancel another that is due, and loses none of those that wait', () => {
+    const wheel = new TimerWheel();
+    const cancelled = new Entry(wheel);
+    const first = new Entry(wheel, () => wheel.cancel(cancelled));
+    const others = [2, 3, 4].map(() => new Entry(wheel));
+    wheel.schedule(cancelled, TICK_MS);
+    wheel.schedule(first, TICK_MS);
+    for (const [i, other] of others.entries()) wheel.schedule(other, (2 + i) * TICK_MS);
+    turn(wheel, 1);
+    assert.deepEqual([first.told, cancelled.told, wheel.waiting], [[1], [], 3]);
+    turn(wheel, 4);
+    assert.deepEqual([others.map(({ told }) => told), wheel.waiting], [[[2], [3], [4]], 0]);
+    assert.deepEqual(cancelled.told, []);
+  });
+
   it('turns by itself while something waits, and stands still while nothing does', (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const wheel = new TimerWheel();
