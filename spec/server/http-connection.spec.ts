@@ -169,6 +169,15 @@ describe('HttpConnection, by itself', () => {
     assert.ok(isWatched(connection));
   });
 
+  it('is looked at no later for the requests that come meanwhile', () => {
+    const { connection, begin } = make();
+    begin();
+    const slot = connection.wheelSlot;
+    timerWheel.turn();
+    begin();
+    assert.equal(connection.wheelSlot, slot);
+  });
+
   it('ends behind the requests that are under way, and those that come meanwhile are the last', () => {
     const { socket, connection, begin } = make();
     const first = begin();
