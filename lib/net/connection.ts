@@ -190,9 +190,11 @@ export class Connection {
     this.#protocol.fail(error);
   }
 
-  /** Cuts the connection without a closing handshake. */
+  /** Cuts the connection without a closing handshake. Nothing is sent or received any more. */
   destroy(): void {
     this.#owner?.onDestroyed();
+    this.#protocol.receiveEnd(this.#transport.pendingBytes > 0);
+    this.#finish();
     this.#transport.destroy();
   }
 
@@ -214,6 +216,11 @@ export class Connection {
   /** Says that handlers are done: a Close frame of the peer that waits for them is answered. @internal */
   onHandled(): void {
     if (this.#protocol.isAnswerDue && this.#owner?.isHandling !== true) this.#protocol.answerClose();
+  }
+
+  /** Whether this side has sent a Close frame, and the peer's has not come. @internal */
+  get isClosing(): boolean {
+    return this.#protocol.state === 'closing' && this.#protocol.close === undefined;
   }
 
   /** Messages that wait in the queue. @internal */
@@ -276,7 +283,10 @@ export class Connection {
     this.#liveness.active();
     if (this.#owner?.takeMessage(data) === true) return;
     const inbox = this.#openInbox();
-    if (this.#protocol.state !== 'open' && inbox.isFull) return;
+    if (this.#protocol.state !== 'open') {
+      inbox.offer(data);
+      return;
+    }
     inbox.push(data);
     if (this.mustPause) this.#pause();
   }
@@ -407,7 +417,8 @@ export class Connection {
       // Not the peer is slow, but this side.
       this.#liveness.extendClosing();
     } else {
-      this.#transport.destroy();
+      // Whether it reads nothing, or says nothing: what the system holds for it is for nobody.
+      this.#transport.reset();
     }
   }
 
@@ -450,7 +461,7 @@ export class Connection {
 
   #tellGone(): void {
     this.#ending = GONE;
-    this.#protocol.receiveEnd();
+    this.#protocol.receiveEnd(this.#transport.hasLost);
     this.#finish();
     this.#liveness.stop();
     this.#outbox.close();
@@ -463,6 +474,7 @@ export class Connection {
   #endReceiving(): void {
     this.#finish();
     this.#liveness.startClosing();
+    this.#liveness.endPings();
     // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
     // never see the Close frame.
     this.#transport.resume();

@@ -41,6 +41,7 @@ export class Transport {
   /** Bytes that were written to what does not count them itself. */
   #writtenBytes = 0;
   #paused = false;
+  #hasLost = false;
   /** Who waits for writes to leave. Made when first needed. */
   #afterWrites: Set<() => void> | undefined;
 
@@ -58,7 +59,11 @@ export class Transport {
   start(head: Buffer): void {
     const socket = this.#socket;
     socket[kTransport] = this;
-    if (socket instanceof Socket) socket.setTimeout(0);
+    if (socket instanceof Socket) {
+      socket.setTimeout(0);
+      // That the peer ends its side ends only that: those of node:https would end ours too, before the answers leave.
+      socket.allowHalfOpen = true;
+    }
     // Until all that was read before is told: what is read in place would overtake it.
     socket.pause();
     const early = readAll(socket);
@@ -86,6 +91,11 @@ export class Transport {
   /** A count of the bytes that have left, of which the differences matter. Not cheap. */
   get leftBytes(): number {
     return leftBytesOf(this.#socket, this.#writtenBytes);
+  }
+
+  /** Whether the transport was cut, or went, with bytes that had not left. */
+  get hasLost(): boolean {
+    return this.#hasLost;
   }
 
   /** Whether the socket asked to wait for `onDrain` before more is written. */
@@ -157,9 +167,17 @@ export class Transport {
 
   /** Cuts the transport at once. `onClose` follows, and not before this returns. */
   destroy(): void {
+    this.#noteLoss();
     this.#socket.destroy();
     // What is no socket may never say 'close'.
     if (!(this.#socket instanceof Socket)) setImmediate(close, this);
+  }
+
+  /** Cuts the transport, and has the system throw away what it has not sent; where it cannot be told so it tries on. */
+  reset(): void {
+    this.#noteLoss();
+    resetSocket(this.#socket);
+    this.destroy();
   }
 
   /**
@@ -200,10 +218,25 @@ export class Transport {
     const socket = this.#socket;
     if (socket[kTransport] === undefined) return;
     delete socket[kTransport];
+    this.#noteLoss();
     const waiting = this.#afterWrites;
     this.#afterWrites = undefined;
     this.#events.onClose();
     for (const done of waiting ?? []) done();
+  }
+
+  /** Once the socket is cut it does not know any more. */
+  #noteLoss(): void {
+    this.#hasLost ||= this.#socket.writableLength > 0;
+  }
+}
+
+/** Has the system forget what it has not sent to a peer that does not read; it would try for minutes. Of a TCP socket only. */
+export function resetSocket(socket: Duplex): void {
+  try {
+    if (socket instanceof Socket) socket.resetAndDestroy();
+  } catch {
+    // A pipe, or a socket of TLS.
   }
 }
 

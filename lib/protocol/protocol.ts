@@ -53,6 +53,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   /** Whether the peer's Close frame waits for `answerClose`. */
   #answerDue = false;
   #close: CloseInfo | undefined;
+  /** Whether output was thrown away that was no frames any more. */
+  #outputLost = false;
   #pongsWaiting = 0;
   #latestPing: Buffer | undefined;
 
@@ -133,14 +135,20 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#whenWritten(() => this.#events.onFinished());
   }
 
-  /** Says that the transport has ended: nothing more can be received or sent. */
-  receiveEnd(): void {
+  /**
+   * Says that the transport has ended: nothing more can be received or sent.
+   *
+   * @param hasLost - whether bytes that were handed to it have not left
+   */
+  receiveEnd(hasLost: boolean = false): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
+    const isComplete = this.#closeSent && !this.#outputLost && !hasLost && this.outputBytes === 0;
+    this.#close = isComplete ? (this.#close ?? ABNORMAL) : { ...(this.#close ?? ABNORMAL), wasClean: false };
     this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();
-    this.#close ??= ABNORMAL;
     this.#stopReceiving();
     this.#latestPing = undefined;
     this.#output?.take();
@@ -234,6 +242,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     const { isIntact } = this.#output;
     const chunks = this.#output.take();
     if (isIntact) return chunks;
+    this.#outputLost = true;
     this.#events.onOutputChanged?.(changedError());
     return NOTHING;
   }
@@ -305,6 +314,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     const error = changedError();
     this.#events.onProtocolError(error);
     this.fail(error);
+    // Where it is closing already it goes on with that.
+    this.#sends!.dropMessages();
   }
 
   // --- messages, told by their receiver -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { lend } from '../codec/borrowed.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
+import { lend } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { RequestHead } from './request-head.ts';
 import { WebSocketStream } from './websocket-stream.ts';

@@ -128,10 +128,14 @@ describe('Protocol, receiving', () => {
   });
 
   it('lets its owner end it in the midst of a chunk', () => {
-    for (const end of ['receiveEnd', 'fail'] as const) {
+    const ends = [
+      (recorder: ProtocolRecorder) => recorder.protocol.receiveEnd(),
+      (recorder: ProtocolRecorder) => recorder.protocol.fail(new Error('enough')),
+    ];
+    for (const end of ends) {
       const recorder = new ProtocolRecorder('client');
       recorder.on = ({ type }) => {
-        if (type === 'message') recorder.protocol[end](new Error('enough'));
+        if (type === 'message') end(recorder);
       };
       recorder.receive(hex('0101 41 8001 42 8101 43'));
       assert.deepEqual(recorder.messages(), ['AB']);
@@ -548,6 +552,14 @@ describe('Protocol, closing', () => {
     }
   });
 
+  it('answers a Close frame at once where nobody asks to wait', () => {
+    const recorder = new ProtocolRecorder('server');
+    Object.assign(recorder, { onPeerClose: undefined });
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+    assertSentClose(recorder, 4000);
+    assert.equal(recorder.count('finished'), 1);
+  });
+
   it('has nothing to answer where its own Close frame was sent before, or the transport has ended', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.answersLater = true;
@@ -865,9 +877,24 @@ describe('Protocol.receiveEnd', () => {
     for (const fault of [false, true]) {
       const recorder = new ProtocolRecorder('server');
       recorder.receive(fault ? hex('ff') : recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      recorder.sentBytes();
       recorder.protocol.receiveEnd();
       recorder.protocol.receiveEnd();
       assert.deepEqual(recorder.protocol.close, fault ? abnormal : { code: 1001, reason: 'x', wasClean: true });
+    }
+  });
+
+  it('makes no clean end of one whose answer to the Close frame of the peer has not left', () => {
+    for (const how of ['not answered', 'not taken', 'lost', 'changed'] as const) {
+      const recorder = new ProtocolRecorder('server');
+      recorder.answersLater = how === 'not answered';
+      const large = new Uint8Array(20_000);
+      if (how === 'changed') recorder.protocol.sendMessage(large);
+      recorder.receive(recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      if (how === 'changed') structuredClone(large.buffer, { transfer: [large.buffer] });
+      if (how === 'lost' || how === 'changed') recorder.sentBytes();
+      recorder.protocol.receiveEnd(how === 'lost');
+      assert.deepEqual(recorder.protocol.close, { code: 1001, reason: 'x', wasClean: false });
     }
   });
 
