@@ -109,10 +109,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   /** Cuts the connection. A peer whose handlers did not end in time is told why. */
   destroy(): void {
-    if (this.#closeLater !== undefined) {
-      this.#endWith(this.#closeLater.code, this.#closeLater.reason);
-      void this.#connection.flush();
-    }
+    if (this.#closeLater !== undefined) this.#endWith(this.#closeLater.code, this.#closeLater.reason);
+    // A Close frame may wait for the end of this turn.
+    void this.#connection.flush();
     this.#connection.destroy();
   }
 
