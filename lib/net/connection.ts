@@ -203,6 +203,8 @@ export class Connection {
   destroy(): void {
     this.#owner?.onDestroyed();
     this.#protocol.receiveEnd(this.#transport.pendingBytes > 0);
+    // Its end may have to wait for a message that is being decompressed.
+    this.#liveness.stop();
     this.#finish();
     this.#transport.destroy();
   }

@@ -186,6 +186,18 @@ for (const [name, makePair] of TRANSPORTS) {
       assert.equal((await soon('the end', connection.closed)).code, 1006);
     });
 
+    it('has no heartbeat any more, though a message is still being decompressed', async () => {
+      const { connection, client, compression } = await open(makePair, { heartbeatIntervalMs: 50 });
+      // Has the wheel turn on.
+      await open(makePair, { heartbeatIntervalMs: 60_000 });
+      client.write(clientFrame(0xc1, 'x'));
+      await until('the message', () => compression.pending === 1);
+      connection.destroy();
+      await turns(4);
+      await compression.finish();
+      assert.equal((await soon('the end', connection.closed)).code, 1006);
+    });
+
     it('is not clean when the Close frame of this side never left', async () => {
       const { connection, client } = await open(makePair);
       void connection.send('slow');
