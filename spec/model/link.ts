@@ -1,0 +1,340 @@
+import { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+
+/**
+ * What lies between a peer and the server: bytes that are cut anywhere, arrive when they are told to, and block when the
+ * peer does not read. At the server's end is a `Duplex`, or a socket of node:net over one.
+ */
+
+/** How a stream behaves, within what streams may do and beyond. */
+export interface Behaviour {
+  /** Whether it is a `net.Socket`, with a handle: then the rest is as sockets are. */
+  readonly isSocket: boolean;
+  /** Whether a write is done when it returns, or a tick later. */
+  readonly writesAtOnce: boolean;
+  /** Whether it takes several chunks at once. */
+  readonly hasWritev: boolean;
+  /** Whether it tells that it is closed. */
+  readonly emitsClose: boolean;
+  /** Whether it delivers once more after it was paused. */
+  readonly deliversLate: boolean;
+  /** Whether it brings what is on its way, with the end, while it is being written to. */
+  readonly deliversInWrite: boolean;
+  /** The write that throws, counted from 1; 0 for none. */
+  readonly throwsAt: number;
+  /** The high-water mark of both directions, in bytes. */
+  readonly highWaterMark: number;
+}
+
+export const SOCKET: Behaviour = {
+  isSocket: true,
+  writesAtOnce: false,
+  hasWritev: true,
+  emitsClose: true,
+  deliversLate: false,
+  deliversInWrite: false,
+  throwsAt: 0,
+  highWaterMark: 16_384,
+};
+
+/** What a peer's side of a link is told. */
+export interface LinkEvents {
+  /** Bytes that the peer has read. */
+  onBytes(bytes: Buffer): void;
+}
+
+/** A delivery is cut into so many pieces at most: more would tell nothing new, and take time. */
+const MAX_PIECES = 300;
+
+interface Write {
+  readonly chunks: readonly Buffer[];
+  readonly bytes: number;
+  readonly done: (error?: Error) => void;
+}
+
+export class Link {
+  readonly behaviour: Behaviour;
+  /** What the server is given. */
+  readonly socket: Duplex;
+  readonly #stream: MemoryStream;
+  readonly #events: LinkEvents;
+  /** Sent by the peer, and on its way. */
+  #onItsWay: Buffer = Buffer.alloc(0);
+  /** Arrived, and not taken by the stream. */
+  #arrived: Buffer[] = [];
+  #endSent = false;
+  #endArrived = false;
+  #endTold = false;
+  /** Writes whose bytes the peer has no room for. */
+  #held: Write[] = [];
+  /** Left for the peer, which has not read it. */
+  #unread: Buffer[] = [];
+  #unreadBytes = 0;
+  /** How much fits between a server and a peer that does not read. */
+  #room: number;
+  #isReading = true;
+  #writes = 0;
+  /** Bytes that have left the server, and when the latest did. */
+  leftBytes = 0;
+  /** Bytes that were delivered though nobody asked for them. */
+  unaskedBytes = 0;
+  /** The largest piece that was delivered. */
+  largestPiece = 0;
+  deliveredBytes = 0;
+  /** Whether the server has ended its side. */
+  isEnded = false;
+  /** Whether the server's end is gone. */
+  isGone = false;
+  /** Whether the peer's end is. */
+  isReset = false;
+  hasThrown = false;
+
+  constructor(behaviour: Behaviour, room: number, events: LinkEvents) {
+    this.behaviour = behaviour;
+    this.#room = room;
+    this.#events = events;
+    this.#stream = new MemoryStream(this, behaviour);
+    this.socket = behaviour.isSocket ? makeSocket(this.#stream) : this.#stream;
+  }
+
+  // --- what the peer does -------------------------------------------------------------------------------------------
+
+  send(bytes: Buffer): void {
+    if (!this.#endSent && !this.isGone && !this.isReset) this.#onItsWay = Buffer.concat([this.#onItsWay, bytes]);
+  }
+
+  sendEnd(): void {
+    this.#endSent = true;
+  }
+
+  get hasEnded(): boolean {
+    return this.#endSent;
+  }
+
+  get bytesOnTheirWay(): number {
+    return this.#onItsWay.length;
+  }
+
+  /** Whether all that was sent has been taken by the stream, the end included. */
+  get isDelivered(): boolean {
+    return this.#onItsWay.length + this.#arrived.length === 0 && this.#endSent === this.#endTold;
+  }
+
+  /** Has so many bytes arrive, in pieces of that size, and the end if it is next. */
+  deliver(bytes: number, pieceBytes: number = bytes): void {
+    if (this.isGone) return;
+    const all = this.#onItsWay.subarray(0, bytes);
+    this.#onItsWay = this.#onItsWay.subarray(all.length);
+    const piece = Math.max(pieceBytes, Math.ceil(all.length / MAX_PIECES), 1);
+    for (let start = 0; start < all.length; start += piece) this.#arrived.push(all.subarray(start, start + piece));
+    if (this.#endSent && this.#onItsWay.length === 0) this.#endArrived = true;
+    this.pump();
+  }
+
+  /** Takes so many bytes that are on their way, for whoever gives them to the server in another way. */
+  takeFirst(bytes: number): Buffer {
+    const first = this.#onItsWay.subarray(0, bytes);
+    this.#onItsWay = this.#onItsWay.subarray(first.length);
+    return first;
+  }
+
+  /** Cuts the connection, as a reset does. */
+  reset(): void {
+    if (this.isReset) return;
+    this.isReset = true;
+    this.#onItsWay = Buffer.alloc(0);
+    this.#arrived = [];
+    this.#stream.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+  }
+
+  stopReading(): void {
+    this.#isReading = false;
+  }
+
+  get isReading(): boolean {
+    return this.#isReading;
+  }
+
+  /** Reads so many bytes more, or all and goes on reading. */
+  read(bytes: number): void {
+    if (bytes === Number.POSITIVE_INFINITY) this.#isReading = true;
+    let left = bytes;
+    while (left > 0 && this.#unread.length > 0) {
+      const first = this.#unread[0]!;
+      const part = first.subarray(0, left);
+      left -= part.length;
+      this.#unreadBytes -= part.length;
+      if (part.length === first.length) this.#unread.shift();
+      else this.#unread[0] = first.subarray(part.length);
+      this.#events.onBytes(part);
+      this.#takeHeld();
+    }
+    this.#takeHeld();
+  }
+
+  /** Whether the peer has read all that the server has sent. */
+  get isRead(): boolean {
+    return this.#unread.length + this.#held.length === 0;
+  }
+
+  // --- what the stream asks -----------------------------------------------------------------------------------------
+
+  /** Gives the stream what has arrived, as long as it asks for it. */
+  pump(): void {
+    while (!this.isGone && this.#arrived.length > 0 && (this.#stream.isWanted || this.behaviour.deliversInWrite)) {
+      this.give(this.#arrived.shift()!);
+    }
+    if (this.isGone || this.#arrived.length > 0 || !this.#endArrived || this.#endTold) return;
+    this.#endTold = true;
+    this.#stream.push(null);
+  }
+
+  /** Whether anything has arrived that was not asked for. */
+  takeLate(): Buffer | undefined {
+    return this.#arrived.shift() ?? this.#takeOnItsWay();
+  }
+
+  #takeOnItsWay(): Buffer | undefined {
+    if (this.#onItsWay.length === 0) return undefined;
+    const all = this.#onItsWay;
+    this.#onItsWay = Buffer.alloc(0);
+    return all;
+  }
+
+  give(piece: Buffer): void {
+    this.count(piece);
+    // A copy: the stream's reader may write to it.
+    this.#stream.giveAsked(Buffer.from(piece));
+  }
+
+  count(piece: Buffer): void {
+    this.largestPiece = Math.max(this.largestPiece, piece.length);
+    this.deliveredBytes += piece.length;
+    if (!this.#stream.isWanted) this.unaskedBytes += piece.length;
+  }
+
+  write(chunks: readonly Buffer[], done: (error?: Error) => void): void {
+    this.#writes++;
+    if (this.#writes === this.behaviour.throwsAt) {
+      this.hasThrown = true;
+      throw new Error('thrown by a stream');
+    }
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#held.push({ chunks, bytes, done });
+    this.#takeHeld();
+    if (!this.behaviour.deliversInWrite) return;
+    const late = this.#takeOnItsWay();
+    if (late !== undefined) this.#arrived.push(late);
+    if (this.#endSent) this.#endArrived = true;
+    this.pump();
+  }
+
+  end(done: () => void): void {
+    this.isEnded = true;
+    done();
+  }
+
+  destroyed(): void {
+    this.isGone = true;
+    this.#arrived = [];
+    this.#onItsWay = Buffer.alloc(0);
+    this.#held = [];
+  }
+
+  #takeHeld(): void {
+    while (this.#held.length > 0) {
+      const first = this.#held[0]!;
+      if (!this.#isReading && this.#unreadBytes + first.bytes > this.#room) return;
+      this.#held.shift();
+      // Only now: what the server changes before a write is done arrives changed.
+      const bytes = Buffer.concat(first.chunks);
+      this.leftBytes += bytes.length;
+      if (this.#isReading) {
+        this.#events.onBytes(bytes);
+      } else {
+        this.#unread.push(bytes);
+        this.#unreadBytes += bytes.length;
+      }
+      if (this.behaviour.writesAtOnce) first.done();
+      else process.nextTick(first.done);
+    }
+  }
+}
+
+/** A stream that is not of node:net, and need not keep to what a Duplex promises. */
+class MemoryStream extends Duplex {
+  readonly #link: Link;
+  readonly #behaviour: Behaviour;
+  isWanted = false;
+
+  constructor(link: Link, behaviour: Behaviour) {
+    super({ allowHalfOpen: true, emitClose: behaviour.emitsClose, highWaterMark: behaviour.highWaterMark });
+    this.#link = link;
+    this.#behaviour = behaviour;
+    this.on('error', () => {});
+    if (!behaviour.hasWritev) Object.assign(this, { _writev: null });
+  }
+
+  override _read(): void {
+    this.isWanted = true;
+    process.nextTick(() => this.#link.pump());
+  }
+
+  giveAsked(piece: Buffer): void {
+    this.isWanted = this.push(piece);
+  }
+
+  override pause(): this {
+    super.pause();
+    if (!this.#behaviour.deliversLate || this.#link.isGone) return this;
+    const late = this.#link.takeLate();
+    if (late !== undefined) {
+      this.isWanted = false;
+      this.#link.count(late);
+      this.emit('data', Buffer.from(late));
+    }
+    return this;
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#link.write([chunk], done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#link.write(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  override _final(done: () => void): void {
+    this.#link.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#link.destroyed();
+    done(error);
+  }
+}
+
+type StreamSocket = new (stream: Duplex) => Socket;
+
+/** The class of Node that makes a socket, with a handle, of any stream: node:tls has it do so. */
+const StreamSocket: StreamSocket = findStreamSocket();
+
+function findStreamSocket(): StreamSocket {
+  const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const socket = new TLSSocket(stream).on('error', () => {});
+  const handle = (socket as unknown as { _handle: { _parentWrap: object } })._handle;
+  const found = handle._parentWrap.constructor as StreamSocket;
+  socket.destroy();
+  return found;
+}
+
+/** Makes a socket as a server of node:net does. */
+function makeSocket(stream: MemoryStream): Socket {
+  const socket = new StreamSocket(stream);
+  socket.allowHalfOpen = true;
+  return socket;
+}

@@ -1,0 +1,636 @@
+import http from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
+import type { Socket } from 'node:net';
+import { reservedContextBytes } from '../../lib/extensions/context-budget.ts';
+import { parseUpgradeHead } from '../../lib/handshake/request-parser.ts';
+import { TICK_MS, timerWheel } from '../../lib/net/timer-wheel.ts';
+import type { ServerOptions } from '../../lib/server/options.ts';
+import { Server } from '../../lib/server/server.ts';
+import { Application, type Conversation } from './application.ts';
+import { Finding, ORACLE } from './finding.ts';
+import { HttpChecks } from './http-checks.ts';
+import type { Behaviour } from './link.ts';
+import { Peer } from './peer.ts';
+import { holdTasks, letTasksRun, releaseTask, waitingTasks } from './thread-pool.ts';
+import { ticks, VirtualTime } from './virtual-time.ts';
+
+/** How a peer comes to the server. */
+export type Road = 'run' | 'attach' | 'handleUpgrade';
+
+export interface WorldOptions {
+  readonly perMessageDeflate: NonNullable<ServerOptions['perMessageDeflate']>;
+  readonly backpressurePolicy: 'wait' | 'drop' | 'close';
+  readonly maxQueuedMessages: number;
+  readonly maxQueuedBytes: number;
+  readonly maxBackpressureBytes: number;
+  readonly highWaterMarkBytes: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnections: number;
+}
+
+export const MAX_MESSAGE_BYTES = 150_000;
+export const HEARTBEAT_MS = 1000;
+export const CLOSE_TIMEOUT_MS = 700;
+export const HANDSHAKE_TIMEOUT_MS = 3000;
+/** How often node:http looks for heads that take too long. */
+const CHECK_MS = 1000;
+/** How long a plain connection may be idle: the default of node:http. */
+const KEEP_ALIVE_MS = 5000;
+/** How long a refused client may take to leave. */
+const LINGER_MS = 2000;
+const MAX_PIPELINED = 16;
+/** What a response's head, and what frames its pieces, may take. */
+const HEAD_BYTES = 600;
+/** Rounds of a settling that does not end. */
+const MAX_ROUNDS = 2000;
+
+/** A close of the server that was begun. */
+interface Closing {
+  readonly open: number;
+  readonly timeout: number;
+  readonly startedAt: number;
+  result: { closed: number; cut: number } | undefined;
+  error: unknown;
+}
+
+/** Everything there is: a server with handlers, peers, time, and what is checked all the time. */
+export class World {
+  readonly options: WorldOptions;
+  readonly time: VirtualTime = new VirtualTime();
+  readonly server: Server;
+  readonly application: Application;
+  readonly peers: Map<number, Peer> = new Map();
+  /** What was thrown where nobody could catch it. */
+  readonly escaped: unknown[] = [];
+  readonly closings: Closing[] = [];
+  #listener: http.Server | undefined;
+  #attached: http.Server | undefined;
+  readonly #checks: HttpChecks[] = [];
+  readonly #about = new Map<Peer, PeerTimes>();
+  readonly #reserved = reservedContextBytes();
+  readonly #wheel = timerWheel.waiting;
+  #nextPeer = 1;
+  #nextId = 1;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.time.onError = (error) => this.escaped.push(error);
+    const { maxConnections, ...others } = options;
+    this.server = new Server({
+      ...others,
+      origins: '*',
+      host: '127.0.0.1',
+      port: 0,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      maxConnections,
+      heartbeatIntervalMs: HEARTBEAT_MS,
+      closeTimeoutMs: CLOSE_TIMEOUT_MS,
+      handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+    });
+    this.application = new Application(this.peers, options.maxBackpressureBytes, options.backpressurePolicy);
+    this.application.register(this.server);
+  }
+
+  get nextId(): number {
+    return this.#nextId++;
+  }
+
+  get isClosing(): boolean {
+    return this.closings.some(({ result }) => result === undefined);
+  }
+
+  /** Takes the places of timers, of the thread pool and of the port. */
+  async start(): Promise<void> {
+    this.time.install();
+    holdTasks();
+    await this.run();
+  }
+
+  /** Listens, on no port. */
+  async run(): Promise<void> {
+    const made = await this.#capture(() => this.server.run());
+    this.#listener = made;
+  }
+
+  async #capture(run: () => Promise<void>): Promise<http.Server | undefined> {
+    const { createServer } = http;
+    let made: http.Server | undefined;
+    const replaced = (...args: unknown[]) => {
+      made = (createServer as (...args: unknown[]) => http.Server)(...args);
+      this.#checks.push(new HttpChecks(made, this.time));
+      made.listen = ((_options: unknown, listening: () => void) => {
+        process.nextTick(listening);
+        return made;
+      }) as never;
+      return made;
+    };
+    http.createServer = replaced as never;
+    syncBuiltinESMExports();
+    try {
+      await run();
+    } finally {
+      http.createServer = createServer;
+      syncBuiltinESMExports();
+    }
+    return made;
+  }
+
+  // --- peers --------------------------------------------------------------------------------------------------------
+
+  addPeer(behaviour: Behaviour, room: number, isPolite: boolean): Peer {
+    const peer = new Peer(this.#nextPeer++, behaviour, room, isPolite);
+    this.peers.set(peer.id, peer);
+    this.#about.set(peer, new PeerTimes(this.time.now));
+    return peer;
+  }
+
+  /** Whether a peer can come on this road. */
+  hasRoad(road: Road): boolean {
+    return road === 'run' ? this.#listener !== undefined : true;
+  }
+
+  /** Brings a peer to the server of node:http that listens, or that is attached. */
+  connect(peer: Peer, road: 'run' | 'attach'): void {
+    const server = road === 'run' ? this.#listener : this.#attachedServer();
+    if (server === undefined) return;
+    this.#about.get(peer)!.isAtDoor = road === 'run';
+    const socket = peer.link.socket as Socket & { _server?: unknown; server?: unknown };
+    const counting = server as http.Server & { _connections: number; _emitCloseIfDrained(): void };
+    this.#giveTimeouts(socket);
+    counting._connections++;
+    socket.server = server;
+    if (peer.link.behaviour.isSocket) {
+      socket._server = server;
+    } else {
+      socket.once('close', () => {
+        counting._connections--;
+        counting._emitCloseIfDrained();
+      });
+    }
+    server.emit('connection', socket);
+  }
+
+  /** Gives a peer to `handleUpgrade`, which its request was read for. */
+  handUpgrade(peer: Peer, head: string, behind: Buffer): void {
+    const request = parseUpgradeHead(Buffer.from(head, 'latin1'), 16_384)!;
+    peer.link.count(behind);
+    this.server.handleUpgrade(request, peer.link.socket, Buffer.from(behind));
+  }
+
+  #attachedServer(): http.Server {
+    if (this.#attached === undefined) {
+      const limits = { headersTimeout: HANDSHAKE_TIMEOUT_MS, connectionsCheckingInterval: CHECK_MS };
+      this.#attached = http.createServer(limits, (request, response) => {
+        void this.application.respondBehindAttach(request, response);
+      });
+      this.#checks.push(new HttpChecks(this.#attached, this.time));
+      this.attach();
+    }
+    return this.#attached;
+  }
+
+  /** Attaches the server to the other again, if it is not. */
+  attach(): void {
+    if (this.#attached === undefined || this.#attached.listenerCount('upgrade') > 0) return;
+    this.server.attach(this.#attached);
+  }
+
+  /** The timeouts of a socket in virtual time. */
+  #giveTimeouts(socket: Socket): void {
+    let timer: unknown;
+    const { time } = this;
+    socket.setTimeout = (timeoutMs: number, callback?: () => void) => {
+      time.clear(timer);
+      timer = undefined;
+      if (callback !== undefined) {
+        if (timeoutMs === 0) socket.off('timeout', callback);
+        else socket.once('timeout', callback);
+      }
+      if (timeoutMs > 0) timer = setTimeout(() => socket.emit('timeout'), timeoutMs);
+      return socket;
+    };
+    socket.once('close', () => time.clear(timer));
+  }
+
+  // --- time ---------------------------------------------------------------------------------------------------------
+
+  /** Lets all happen that happens by itself, but for the passing of time; then checks. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      await ticks();
+      let isQuiet = true;
+      if (this.time.hasImmediates) {
+        isQuiet = false;
+        this.time.runImmediates();
+      }
+      for (const peer of this.peers.values()) if (peer.answer()) isQuiet = false;
+      if (isQuiet) {
+        for (const checks of this.#checks) checks.notice();
+        this.check();
+        return;
+      }
+    }
+    throw new Finding(ORACLE.ends, 'the event loop never comes to rest');
+  }
+
+  /** Lets so much time pass. */
+  async advance(ms: number): Promise<void> {
+    const end = this.time.now + ms;
+    while (this.time.now < end) {
+      const next = Math.min(end, this.time.nextDue);
+      this.#excuseUntil(next);
+      this.time.step(end);
+      await this.settle();
+    }
+  }
+
+  /** Sees for whom some timeout may be over when it is so late. */
+  #excuseUntil(now: number): void {
+    for (const [peer, times] of this.#about) {
+      const reason = times.mayEnd(peer, now, this.options.idleTimeoutMs);
+      if (reason !== undefined) peer.excuse(reason);
+    }
+  }
+
+  // --- oracles ------------------------------------------------------------------------------------------------------
+
+  /** All that must hold at any time. @throws {Finding} */
+  check(): void {
+    const [escaped] = this.escaped;
+    if (escaped !== undefined) throw new Finding(ORACLE.escaped, describe(escaped));
+    const [finding] = this.application.findings;
+    if (finding !== undefined) throw finding instanceof Finding ? finding : new Finding(ORACLE.escaped, describe(finding));
+    for (const peer of this.peers.values()) {
+      if (peer.link.isGone) peer.finish();
+      if (peer.finding !== undefined) throw peer.finding;
+      this.#about.get(peer)!.note(peer, this.time.now);
+      this.#checkResponses(peer);
+      this.#checkHandshake(peer);
+      if (peer.link.hasThrown) peer.excuse('a stream that throws');
+    }
+    for (const conversation of this.application.conversations.values()) {
+      this.#compare(conversation);
+      this.#checkRetained(conversation);
+    }
+    for (const closing of this.closings) this.#checkClosing(closing);
+  }
+
+  /** Compares what a peer received with what was sent. */
+  #compare(conversation: Conversation): void {
+    const { peer, sends } = conversation;
+    while (conversation.compared < peer.received.length) {
+      const message = peer.received[conversation.compared++]!;
+      for (;;) {
+        const send = sends[conversation.arrived++];
+        if (send === undefined) {
+          throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)}, which was not sent, or before`);
+        }
+        const isSame = typeof send.body === typeof message && String(send.body) === String(message);
+        if (isSame && !send.isDropped) break;
+        if (!send.isDropped && send.state !== 'rejected') {
+          throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)} instead of ${show(send.body)}`);
+        }
+      }
+    }
+  }
+
+  /** The bounds of one WebSocket: docs/explanation/hostile-peers.md. */
+  #checkRetained({ peer, stream, largestSend }: Conversation): void {
+    if (stream === undefined || peer.link.isGone) return;
+    const { link } = peer;
+    const largest = peer.messages.reduce((most, { body }) => Math.max(most, body.length), 0);
+    const read = link.largestPiece + link.behaviour.highWaterMark;
+    // A message that waits, one that is not whole, and the rest of the read that brought them.
+    const inbound = this.options.maxQueuedBytes + 2 * largest + read + link.unaskedBytes;
+    if (stream.receivedBytes > inbound) {
+      throw new Finding(ORACLE.retained, `${stream.receivedBytes} received bytes are kept, and ${inbound} may be`);
+    }
+    const { readableLength } = link.socket;
+    if (readableLength > read + link.unaskedBytes) {
+      throw new Finding(ORACLE.retained, `${readableLength} bytes wait in the stream, and ${read} may`);
+    }
+    if (this.options.backpressurePolicy === 'wait') return;
+    const outbound = this.options.maxBackpressureBytes + 2 * largestSend + 16 * 140;
+    if (stream.bufferedBytes > outbound) {
+      throw new Finding(ORACLE.retained, `${stream.bufferedBytes} bytes wait for the peer, and ${outbound} may`);
+    }
+  }
+
+  /** Order, wholeness and bounds of plain responses. */
+  #checkResponses(peer: Peer): void {
+    const times = this.#about.get(peer)!;
+    const responses = this.application.responses.get(peer.id);
+    for (; times.responses < peer.responses.length; times.responses++) {
+      const response = peer.responses[times.responses]!;
+      const request = peer.requests[times.responses];
+      if (request === undefined) {
+        // What is no request at all is answered, too.
+        if (response.status >= 400) continue;
+        throw new Finding(ORACLE.http, `a response ${response.status} to no request`);
+      }
+      if (response.status === 101) continue;
+      const id = response.headers.get('x-id');
+      if (id === undefined) {
+        if (response.status >= 400) peer.excuseIn ??= 'refused';
+        if (request.kind === 'upgrade') peer.excuseIn ??= 'refused';
+        continue;
+      }
+      const expected = responses?.bodies.get(request.id);
+      const body = response.body.toString('latin1');
+      if (Number(id) !== request.id || expected === undefined) {
+        throw new Finding(ORACLE.http, `the response to ${id} comes as the answer to ${request.id}`);
+      }
+      const isRight = response.isWhole ? body === expected.body : expected.body.startsWith(body);
+      if (!isRight || (response.isWhole && !expected.isWhole)) {
+        throw new Finding(ORACLE.http, `response ${id} is ${show(body)}, not ${show(expected.body)}`);
+      }
+    }
+    if (responses === undefined) return;
+    if (responses.running > MAX_PIPELINED) {
+      throw new Finding(ORACLE.retained, `${responses.running} requests of one connection are handled at once`);
+    }
+    const { backpressurePolicy, maxBackpressureBytes } = this.options;
+    if (peer.link.isGone || backpressurePolicy === 'wait') return;
+    const held = this.#checks.reduce((sum, checks) => sum + checks.heldBytes(peer.link.socket), 0);
+    const bound = maxBackpressureBytes + 2 * responses.largestPiece + MAX_PIPELINED * HEAD_BYTES;
+    if (held > bound) throw new Finding(ORACLE.retained, `responses hold ${held} bytes for one connection, of ${bound}`);
+  }
+
+  /** A head has its time, and no more. */
+  #checkHandshake(peer: Peer): void {
+    const { isAtDoor, openedAt, hasHead } = this.#about.get(peer)!;
+    if (!isAtDoor || hasHead || peer.link.isGone) return;
+    const tookMs = this.time.now - openedAt;
+    if (tookMs > HANDSHAKE_TIMEOUT_MS + CHECK_MS + 2 * TICK_MS) {
+      throw new Finding(ORACLE.ends, `a connection without a request is there after ${tookMs} ms`);
+    }
+  }
+
+  /** Says that a peer's first request is whole when all that was sent is delivered. */
+  expectHead(peer: Peer, bytes: number): void {
+    this.#about.get(peer)!.headBytes = bytes;
+  }
+
+  // --- closing ------------------------------------------------------------------------------------------------------
+
+  /** Begins to close the server. */
+  close(timeout: number): void {
+    const open = [...this.application.conversations.values()].filter(({ stream, peer }) => {
+      return stream !== undefined && stream.state !== 'closed' && !this.#about.get(peer)!.isOver;
+    }).length;
+    const closing: Closing = { open, timeout, startedAt: this.time.now, result: undefined, error: undefined };
+    this.closings.push(closing);
+    for (const peer of this.peers.values()) {
+      peer.excuseIn ??= 'the server is closed';
+      this.#about.get(peer)!.cutAt = this.time.now + timeout;
+      // What is not answered yet may be refused, and idle connections end.
+      if (!peer.isUpgraded) peer.excuse('the server is closed');
+    }
+    this.server.close({ timeout }).then(
+      (result) => {
+        closing.result = result;
+        this.#listener = undefined;
+      },
+      (error) => {
+        closing.error = error;
+      },
+    );
+  }
+
+  #checkClosing({ open, result, error, startedAt, timeout }: Closing): void {
+    if (error !== undefined) throw new Finding(ORACLE.counts, `close rejected: ${describe(error)}`);
+    if (result === undefined) {
+      const tookMs = this.time.now - startedAt;
+      if (tookMs > timeout + 200) throw new Finding(ORACLE.ends, `close(${timeout}) has not ended after ${tookMs} ms`);
+      return;
+    }
+    const { closed, cut } = result;
+    if (closed < 0 || cut < 0 || closed + cut !== open) {
+      throw new Finding(ORACLE.counts, `closed ${closed} and cut ${cut} of ${open}`);
+    }
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** Lets everything go its way, without time passing: handlers, the thread pool, and bytes. */
+  async drain(): Promise<void> {
+    this.application.isHasty = true;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      let isQuiet = true;
+      while (this.application.gates.length > 0) {
+        this.application.openGate(0);
+        isQuiet = false;
+      }
+      await this.settle();
+      while (waitingTasks() > 0) {
+        releaseTask(0);
+        await this.settle();
+        isQuiet = false;
+      }
+      for (const { link } of this.peers.values()) {
+        if (!link.isReading || !link.isRead) {
+          link.read(Number.POSITIVE_INFINITY);
+          isQuiet = false;
+        }
+        if (link.bytesOnTheirWay > 0 || (link.hasEnded && !link.isDelivered && !link.isGone)) {
+          const before = link.bytesOnTheirWay;
+          link.deliver(Number.POSITIVE_INFINITY, 60_000);
+          if (before > 0) isQuiet = false;
+        }
+      }
+      await this.settle();
+      if (isQuiet) return;
+    }
+    throw new Finding(ORACLE.ends, 'what is under way never comes to an end');
+  }
+
+  /** What must have come to those with whom nothing went wrong, now that all is drained. @throws {Finding} */
+  checkArrival(): void {
+    for (const peer of this.peers.values()) {
+      if (peer.excuseIn === undefined && peer.excuseOut === undefined) this.#checkAllResponses(peer);
+      const conversation = this.application.conversations.get(peer.id);
+      if (conversation === undefined) continue;
+      this.#checkAllMessages(conversation);
+    }
+  }
+
+  #checkAllResponses({ id, requests, responses, link }: Peer): void {
+    if (responses.length >= requests.length) return;
+    const state = link.isGone ? 'is cut' : 'is there';
+    throw new Finding(ORACLE.arrival, `peer ${id} got ${responses.length} of ${requests.length} responses, and ${state}`);
+  }
+
+  #checkAllMessages({ peer, handled, sends, arrived }: Conversation): void {
+    const { excuseIn, excuseOut } = peer;
+    if (excuseIn === undefined && !peer.link.hasEnded && handled < peer.messages.length) {
+      throw new Finding(ORACLE.order, `${handled} of ${peer.messages.length} messages of peer ${peer.id} were handled`);
+    }
+    if (excuseOut !== undefined) return;
+    if (peer.link.hasEnded && peer.closeSent === undefined) return;
+    const lost = sends.slice(arrived).filter(({ isDropped, state }) => !isDropped && state !== 'rejected');
+    if (lost.length > 0) {
+      throw new Finding(ORACLE.arrival, `${lost.length} messages to peer ${peer.id} are lost, first ${show(lost[0]!.body)}`);
+    }
+    if (excuseIn !== undefined) return;
+    const refused = sends.filter(({ state }) => state === 'rejected');
+    if (refused.length > 0) {
+      throw new Finding(ORACLE.close, `the answer ${show(refused[0]!.body)} of a handler of peer ${peer.id} was refused`);
+    }
+    if (peer.closeSent !== undefined && peer.closeReceived === undefined) {
+      throw new Finding(ORACLE.close, `the Close of peer ${peer.id} was not answered`);
+    }
+  }
+
+  /** Has all peers do nothing any more: they neither send, answer nor read. */
+  silence(): void {
+    for (const peer of this.peers.values()) {
+      peer.excuse('silent for ever');
+      peer.isSilent = true;
+      peer.link.stopReading();
+    }
+  }
+
+  /** Waits, with all peers silent, for all that is bound to end; then nothing may be left. @throws {Finding} */
+  async end(): Promise<void> {
+    const deadline = this.time.now + 330_000;
+    const isOver = () => [...this.peers.values()].every(({ link }) => link.isGone);
+    const patience =
+      3 * HEARTBEAT_MS + CLOSE_TIMEOUT_MS + HANDSHAKE_TIMEOUT_MS + KEEP_ALIVE_MS + 2 * LINGER_MS + 2 * CHECK_MS;
+    await this.advance(patience);
+    if (!isOver()) await this.#waitForRequests(isOver, deadline);
+    // What an application does with its own responses, and for whom it waits, is its own business.
+    for (const peer of this.peers.values()) {
+      if (!this.#about.get(peer)!.isAtDoor && !peer.requests.some(({ kind }) => kind === 'upgrade')) peer.link.reset();
+    }
+    await this.settle();
+    for (const peer of this.peers.values()) {
+      if (!peer.link.isGone) throw new Finding(ORACLE.ends, `peer ${peer.id} is there after ${this.time.now} ms`);
+    }
+    if (!this.isClosing) this.close(1000);
+    await this.drain();
+    await this.advance(1500);
+    const closing = this.closings.at(-1)!;
+    if (closing.result === undefined) throw new Finding(ORACLE.ends, 'close() never ends');
+    this.#checkNothingLeft();
+  }
+
+  /** A request that is not whole has the time of node:http, whatever the server's options say. */
+  async #waitForRequests(isOver: () => boolean, deadline: number): Promise<void> {
+    const waits = [...this.peers.values()].filter(({ link }) => !link.isGone);
+    if (!waits.every((peer) => this.#about.get(peer)!.hasUnfinishedBody)) return;
+    while (!isOver() && this.time.now < deadline) await this.advance(10_000);
+  }
+
+  #checkNothingLeft(): void {
+    for (const { running, peer } of this.application.conversations.values()) {
+      if (running > 0) throw new Finding(ORACLE.ends, `a handler of peer ${peer.id} never ends`);
+    }
+    for (const [id, { running }] of this.application.responses) {
+      if (running > 0) throw new Finding(ORACLE.ends, `a handler of a request of peer ${id} never ends`);
+    }
+    for (const { peer, sends } of this.application.conversations.values()) {
+      if (sends.some(({ state }) => state === 'pending')) {
+        throw new Finding(ORACLE.ends, `a send to peer ${peer.id} is neither resolved nor rejected`);
+      }
+    }
+    for (const checks of this.#checks) checks.stop();
+    const left: Record<string, number> = {
+      'entries of the wheel': timerWheel.waiting - this.#wheel,
+      'bytes of contexts': reservedContextBytes() - this.#reserved,
+      'tasks of the thread pool': waitingTasks(),
+    };
+    for (const [what, count] of Object.entries(left)) {
+      if (count !== 0) throw new Finding(ORACLE.left, `${count} ${what}`);
+    }
+    const timers = [...this.time.timers].map(({ origin, delayMs }) => `${origin || 'a timer'} of ${delayMs} ms`);
+    if (timers.length > 0) throw new Finding(ORACLE.left, timers.join(', '));
+    for (const { id, link } of this.peers.values()) {
+      const listeners = link.socket.eventNames().filter((name) => typeof name === 'string' && name !== 'error');
+      const count = listeners.reduce((sum, name) => sum + link.socket.listenerCount(name), 0);
+      // Those of streams and of node:http stay on what is gone.
+      if (count > 24) throw new Finding(ORACLE.left, `${count} listeners on the socket of peer ${id}`);
+    }
+  }
+
+  /** Puts everything back, whatever has happened: the next world starts with nothing of this one. */
+  async stop(): Promise<void> {
+    const forgive = async () => {
+      await ticks();
+      this.time.runImmediates();
+      while (this.application.gates.length > 0) this.application.openGate(0);
+      while (waitingTasks() > 0) releaseTask(0);
+      await ticks();
+    };
+    try {
+      this.application.isHasty = true;
+      for (const { link } of this.peers.values()) link.reset();
+      await forgive();
+      void this.server.close({ timeout: 1 }).catch(() => {});
+      for (let i = 0; i < 60 && (timerWheel.waiting > this.#wheel || i < 2 || this.time.hasImmediates); i++) {
+        this.time.step(this.time.now + 1000);
+        await forgive();
+      }
+      for (const checks of this.#checks) checks.stop();
+    } finally {
+      letTasksRun();
+      this.time.uninstall();
+    }
+  }
+}
+
+/** What is known of a peer's times: what it may be cut for. */
+class PeerTimes {
+  readonly openedAt: number;
+  isAtDoor = false;
+  headBytes = Number.POSITIVE_INFINITY;
+  cutAt = Number.POSITIVE_INFINITY;
+  responses = 0;
+  hasUnfinishedBody = false;
+  isOver = false;
+  #delivered = 0;
+  #deliveredAt: number;
+  #left = 0;
+  #leftAt: number;
+  #closingSince: number | undefined;
+
+  constructor(now: number) {
+    this.openedAt = now;
+    this.#deliveredAt = now;
+    this.#leftAt = now;
+  }
+
+  get hasHead(): boolean {
+    return this.#delivered >= this.headBytes;
+  }
+
+  note(peer: Peer, now: number): void {
+    const { link } = peer;
+    if (link.deliveredBytes > this.#delivered) this.#deliveredAt = now;
+    this.#delivered = link.deliveredBytes;
+    if (link.leftBytes > this.#left) this.#leftAt = now;
+    this.#left = link.leftBytes;
+    if (peer.closeSent !== undefined || peer.closeReceived !== undefined || link.hasEnded || link.isEnded) {
+      this.#closingSince ??= now;
+    }
+    if (link.isGone) this.isOver = true;
+  }
+
+  /** Why a peer may be cut, or closed, when it is so late; `undefined` if it may not. */
+  mayEnd(peer: Peer, now: number, idleTimeoutMs: number): string | undefined {
+    const isLate = (since: number, timeoutMs: number) => now - since >= timeoutMs - 2 * TICK_MS;
+    if (now >= this.cutAt) return 'the server is closed';
+    if (this.#closingSince !== undefined && isLate(this.#closingSince, CLOSE_TIMEOUT_MS)) return 'close timeout';
+    const since = Math.min(this.#deliveredAt, peer.link.isRead ? now : this.#leftAt);
+    if (isLate(since, HEARTBEAT_MS)) return 'silent';
+    if (idleTimeoutMs > 0 && isLate(this.openedAt, idleTimeoutMs)) return 'idle';
+    return undefined;
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.stack}` : String(error);
+}
+
+function show(body: string | Buffer): string {
+  return `${JSON.stringify(String(body).slice(0, 40))} (${typeof body === 'string' ? 'text' : 'binary'}, ${body.length})`;
+}
