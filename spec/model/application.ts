@@ -6,7 +6,7 @@ import type { Context } from '../../lib/server/context.ts';
 import { Request } from '../../lib/server/request.ts';
 import type { Server } from '../../lib/server/server.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
-import { Finding, ORACLE } from './finding.ts';
+import { difference, Finding, ORACLE } from './finding.ts';
 import type { Peer } from './peer.ts';
 
 /** What a handler does with a message. The message says it itself, so that one connection can ask for all of them. */
@@ -50,7 +50,9 @@ interface Send {
 /** The WebSocket of one peer, as handlers see it. */
 export interface Conversation {
   readonly peer: Peer;
-  stream: WebSocketStream | undefined;
+  readonly stream: WebSocketStream;
+  /** Whether it has ended for its server, too. */
+  isOver: boolean;
   /** How many of the peer's messages were handled. */
   handled: number;
   /** Handlers that are running, of messages and of the opening. */
@@ -144,9 +146,12 @@ export class Application {
   #open(ctx: Context): void | Promise<void> {
     const peer = this.#peerOf(ctx);
     if (this.conversations.has(peer.id)) this.findings.push(new Finding(ORACLE.order, 'a WebSocket opened twice'));
+    const stream = ctx.getStream();
+    if (stream === undefined) throw new Finding(ORACLE.order, 'a WebSocket opened without a stream');
     const conversation: Conversation = {
       peer,
-      stream: ctx.getStream(),
+      stream,
+      isOver: false,
       handled: 0,
       running: 0,
       sends: [],
@@ -155,6 +160,9 @@ export class Application {
       largestSend: 0,
     };
     this.conversations.set(peer.id, conversation);
+    void stream.closed.then(() => {
+      conversation.isOver = true;
+    });
     const how = ctx.getRequestQuery('open');
     if (how === undefined) return;
     void this.#send(conversation, ctx, 'welcome');
@@ -179,7 +187,7 @@ export class Application {
 
   #send(conversation: Conversation, ctx: Pick<Context, 'sendResponseBody'>, body: string | Buffer): Promise<void> {
     const { stream, sends, peer } = conversation;
-    const isOver = stream!.bufferedBytes > this.#maxBackpressureBytes;
+    const isOver = stream.bufferedBytes > this.#maxBackpressureBytes;
     const isDropped = isOver && this.#policy === 'drop';
     if (isOver && this.#policy === 'close') peer.excuse('backpressure');
     const send: Send = { body, state: 'pending', isDropped };
@@ -188,7 +196,7 @@ export class Application {
     sends.push(send);
     promise.then(
       () => {
-        send.state = 'sent';
+        if (send.state === 'pending') send.state = 'sent';
       },
       () => {
         send.state = 'rejected';
@@ -204,10 +212,8 @@ export class Application {
     const text = typeof body === 'string' ? body : Buffer.from(body).toString('latin1');
     const isSame = expected !== undefined && typeof expected.body === typeof body && text === String(expected.body);
     if (!isSame) {
-      const what = `message ${conversation.handled} of peer ${peer.id} is ${JSON.stringify(text.slice(0, 40))}`;
-      this.findings.push(
-        new Finding(ORACLE.order, `${what}, not ${JSON.stringify(String(expected?.body).slice(0, 40))}`),
-      );
+      const what = difference(text, String(expected?.body));
+      this.findings.push(new Finding(ORACLE.order, `message ${conversation.handled} of peer ${peer.id} is ${what}`));
     }
     const [id, kind, count, bytes] = text.split('|');
     return { kind: kind as MessageKind, id: Number(id), wish: { count: Number(count), bytes: Number(bytes) } };
@@ -273,16 +279,17 @@ export class Application {
         return;
       case 'destroy':
         peer.excuse('destroyed by the server');
-        conversation.stream?.destroy();
+        conversation.stream.destroy();
         return;
       case 'ping':
-        void conversation.stream?.ping(undefined, { timeout: wish.count * 100 }).catch(() => {});
+        void conversation.stream.ping(undefined, { timeout: wish.count * 100 }).catch(() => {});
         return;
       case 'transfer': {
         // What it has sent is no longer there: that is the end of this connection only.
         peer.excuse('transferred');
         const bytes = new Uint8Array(50_000);
-        void ctx.sendResponseBody(bytes).catch(() => {});
+        void this.#send(conversation, ctx, Buffer.from(bytes.buffer)).catch(() => {});
+        conversation.sends.at(-1)!.state = 'rejected';
         structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
         return;
       }
@@ -308,7 +315,7 @@ export class Application {
   async #own(ctx: Context): Promise<void> {
     const conversation = this.conversations.get(this.#peerOf(ctx).id)!;
     await this.#during(conversation, async () => {
-      const stream = conversation.stream!;
+      const { stream } = conversation;
       for (;;) {
         const request = await Request.websocketRequestFromStream(stream);
         const { kind, id } = this.#take(conversation, request.getBody());
@@ -322,7 +329,7 @@ export class Application {
   async #select(ctx: Context): Promise<void> {
     const conversation = this.conversations.get(this.#peerOf(ctx).id)!;
     await this.#during(conversation, async () => {
-      const stream = conversation.stream!;
+      const { stream } = conversation;
       const receiver = this.broadcast.subscribe();
       try {
         for (;;) {
@@ -372,8 +379,8 @@ export class Application {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
     const peer = this.#peers.get(Number(searchParams.get('peer')));
     const id = Number(searchParams.get('id'));
-    if (peer === undefined) {
-      response.writeHead(404).end();
+    if (peer === undefined || !searchParams.has('id')) {
+      response.writeHead(426).end();
       return;
     }
     const expected = { body: '', isWhole: false };

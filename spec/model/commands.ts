@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { clientFrame, httpRequest, upgradeRequest } from '../support/ws-client.ts';
 import { MESSAGE_KINDS, type MessageKind, makeBody, REQUEST_KINDS, type RequestKind, type Wish } from './application.ts';
@@ -27,6 +28,7 @@ function step<T extends object>(
   return {
     check: (world) => check(world as World),
     async run(_model, world) {
+      if (process.env.MODEL_TRACE) appendFileSync(process.env.MODEL_TRACE, `${name}(${show(settings)})\n`);
       await run(world, settings);
       if (!('isHurried' in settings && settings.isHurried === true)) await world.settle();
     },
@@ -197,6 +199,8 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
   },
 );
 
+const AS_HTTP_EXPECTS = { emitsClose: true, throwsAt: 0, deliversLate: false, deliversInWrite: false };
+
 const road: fc.Arbitrary<Road> = fc.oneof(
   { weight: 4, arbitrary: fc.constant('run' as const) },
   { weight: 2, arbitrary: fc.constant('attach' as const) },
@@ -234,9 +238,10 @@ const open: fc.Arbitrary<Step> = fc
   })
   .map((settings) => {
     const { road, behaviour, messages } = settings;
-    // A server of node:http relies on more than handleUpgrade, to which streams may come that do anything.
+    // A server of node:http relies on more than handleUpgrade, to which streams may come that do anything: its parser,
+    // entered again from within, ends the process.
     const isForeign = road === 'handleUpgrade' && !behaviour.isSocket;
-    const shown = { ...settings, behaviour: isForeign ? behaviour : { ...behaviour, emitsClose: true, throwsAt: 0 } };
+    const shown = { ...settings, behaviour: isForeign ? behaviour : { ...behaviour, ...AS_HTTP_EXPECTS } };
     return step('open', { ...shown, messages: shorten(messages), requests: shorten(settings.requests) }, (world) => openPeer(world, shown));
   });
 
@@ -258,17 +263,16 @@ interface OpenSettings {
 
 function openPeer(world: World, settings: OpenSettings): void {
   const { road, upgrade, messages, delivery } = settings;
-  if (!world.hasRoad(road)) return;
+  if (!world.hasRoad(road) || (road === 'handleUpgrade' && upgrade === undefined)) return;
   const peer = world.addPeer(settings.behaviour, settings.room, settings.isPolite);
   if (world.isClosing) peer.excuse('the server is closed');
-  if (road === 'handleUpgrade') {
-    if (upgrade === undefined) return;
+  if (road === 'handleUpgrade' && upgrade !== undefined) {
     peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
     for (const message of messages) sendMessage(world, peer, message);
     world.handUpgrade(peer, upgradeHead(peer, upgrade), peer.link.takeFirst(delivery.bytes));
     return;
   }
-  world.connect(peer, road);
+  world.connect(peer, road as 'run' | 'attach');
   for (const request of settings.requests) sendRequest(world, peer, request);
   if (settings.requests.length > 0) world.expectHead(peer, peer.link.bytesOnTheirWay);
   if (upgrade !== undefined) {

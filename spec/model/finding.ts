@@ -24,3 +24,11 @@ export const ORACLE = {
   counts: 'close counts what it closed',
   left: 'in the end nothing is left',
 } as const;
+
+/** Two texts, from where they differ. */
+export function difference(one: string, other: string): string {
+  let at = 0;
+  while (at < one.length && one[at] === other[at]) at++;
+  const show = (text: string) => JSON.stringify(text.slice(at, at + 40));
+  return `${show(one)}, not ${show(other)}, from ${at} on, of ${one.length} and ${other.length}`;
+}

@@ -89,6 +89,8 @@ export class Link {
   /** Whether the peer's end is. */
   isReset = false;
   hasThrown = false;
+  /** Grows with all that happens. */
+  activity = 0;
 
   constructor(behaviour: Behaviour, room: number, events: LinkEvents) {
     this.behaviour = behaviour;
@@ -209,6 +211,7 @@ export class Link {
   }
 
   count(piece: Buffer): void {
+    this.activity++;
     this.largestPiece = Math.max(this.largestPiece, piece.length);
     this.deliveredBytes += piece.length;
     if (!this.#stream.isWanted) this.unaskedBytes += piece.length;
@@ -232,10 +235,12 @@ export class Link {
 
   end(done: () => void): void {
     this.isEnded = true;
+    this.activity++;
     done();
   }
 
   destroyed(): void {
+    this.activity++;
     this.isGone = true;
     this.#arrived = [];
     this.#onItsWay = Buffer.alloc(0);
@@ -247,6 +252,7 @@ export class Link {
       const first = this.#held[0]!;
       if (!this.#isReading && this.#unreadBytes + first.bytes > this.#room) return;
       this.#held.shift();
+      this.activity++;
       // Only now: what the server changes before a write is done arrives changed.
       const bytes = Buffer.concat(first.chunks);
       this.leftBytes += bytes.length;
@@ -276,7 +282,13 @@ class MemoryStream extends Duplex {
     if (!behaviour.hasWritev) Object.assign(this, { _writev: null });
   }
 
+  override resume(): this {
+    this.#link.activity++;
+    return super.resume();
+  }
+
   override _read(): void {
+    this.#link.activity++;
     this.isWanted = true;
     process.nextTick(() => this.#link.pump());
   }
@@ -287,7 +299,9 @@ class MemoryStream extends Duplex {
 
   override pause(): this {
     super.pause();
-    if (!this.#behaviour.deliversLate || this.#link.isGone) return this;
+    this.#link.activity++;
+    // Never ahead of what has been delivered before.
+    if (!this.#behaviour.deliversLate || this.#link.isGone || this.readableLength > 0) return this;
     const late = this.#link.takeLate();
     if (late !== undefined) {
       this.isWanted = false;

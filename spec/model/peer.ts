@@ -198,7 +198,8 @@ export class Peer {
     if (body === undefined) {
       if (!isEnd) return false;
       const isWhole = length === undefined && chunked === undefined;
-      body = { bytes: this.#bytes.subarray(start), end: this.#bytes.length, isWhole };
+      const rest = chunked === undefined ? this.#bytes.subarray(start) : readChunks(this.#bytes, start, true)!.bytes;
+      body = { bytes: rest, end: this.#bytes.length, isWhole };
     }
     this.responses.push({ status, headers, body: body.bytes, isWhole: body.isWhole });
     this.#bytes = this.#bytes.subarray(body.end);
@@ -285,17 +286,25 @@ export class Peer {
   }
 }
 
-function readChunks(bytes: Buffer, start: number): { bytes: Buffer; end: number; isWhole: boolean } | undefined {
+/** @param isEnd - whether what there is counts, though it is not whole */
+function readChunks(
+  bytes: Buffer,
+  start: number,
+  isEnd: boolean = false,
+): { bytes: Buffer; end: number; isWhole: boolean } | undefined {
   const chunks: Buffer[] = [];
+  const rest = () => (isEnd ? { bytes: Buffer.concat(chunks), end: bytes.length, isWhole: false } : undefined);
   for (let at = start; ; ) {
     const lineEnd = bytes.indexOf('\r\n', at);
-    if (lineEnd === -1) return undefined;
+    if (lineEnd === -1) return rest();
     const line = bytes.toString('latin1', at, lineEnd);
-    if (!/^[0-9a-f]+$/i.test(line)) throw new Finding(ORACLE.bytes, `no size of a chunk: ${JSON.stringify(line.slice(0, 80))}`);
+    if (!/^[0-9a-f]+$/i.test(line)) {
+      throw new Finding(ORACLE.bytes, `no size of a chunk: ${JSON.stringify(line.slice(0, 80))}`);
+    }
     const length = Number.parseInt(line, 16);
     const end = lineEnd + 2 + length;
-    if (bytes.length < end + 2) return undefined;
     chunks.push(bytes.subarray(lineEnd + 2, end));
+    if (bytes.length < end + 2) return rest();
     at = end + 2;
     if (length === 0) return { bytes: Buffer.concat(chunks), end: at, isWhole: true };
   }

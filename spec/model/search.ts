@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { Finding } from './finding.ts';
 import { play, type Run, runs } from './property.ts';
@@ -29,6 +30,7 @@ export async function search(
   let wanted: string | undefined;
   const property = fc.asyncProperty(runs, async (run) => {
     if (wanted === undefined) executions++;
+    if (process.env.MODEL_TRACE) writeFileSync(process.env.MODEL_TRACE, `${seed} ${executions} ${wanted}\n${JSON.stringify(run.options)}\n${String(run.steps).replaceAll('}),','}),\n')}`);
     try {
       await play(run);
     } catch (error) {

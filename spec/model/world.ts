@@ -7,7 +7,7 @@ import { TICK_MS, timerWheel } from '../../lib/net/timer-wheel.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
 import { Server } from '../../lib/server/server.ts';
 import { Application, type Conversation } from './application.ts';
-import { Finding, ORACLE } from './finding.ts';
+import { difference, Finding, ORACLE } from './finding.ts';
 import { HttpChecks } from './http-checks.ts';
 import type { Behaviour } from './link.ts';
 import { Peer } from './peer.ts';
@@ -216,9 +216,12 @@ export class World {
 
   /** Lets all happen that happens by itself, but for the passing of time; then checks. */
   async settle(): Promise<void> {
+    let before = -1;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       await ticks();
-      let isQuiet = true;
+      const activity = this.#activity();
+      let isQuiet = activity === before;
+      before = activity;
       if (this.time.hasImmediates) {
         isQuiet = false;
         this.time.runImmediates();
@@ -231,6 +234,12 @@ export class World {
       }
     }
     throw new Finding(ORACLE.ends, 'the event loop never comes to rest');
+  }
+
+  #activity(): number {
+    let activity = 0;
+    for (const { link } of this.peers.values()) activity += link.activity;
+    return activity;
   }
 
   /** Lets so much time pass. */
@@ -296,7 +305,7 @@ export class World {
 
   /** The bounds of one WebSocket: docs/explanation/hostile-peers.md. */
   #checkRetained({ peer, stream, largestSend }: Conversation): void {
-    if (stream === undefined || peer.link.isGone) return;
+    if (peer.link.isGone) return;
     const { link } = peer;
     const largest = peer.messages.reduce((most, { body }) => Math.max(most, body.length), 0);
     const read = link.largestPiece + link.behaviour.highWaterMark;
@@ -342,7 +351,7 @@ export class World {
       }
       const isRight = response.isWhole ? body === expected.body : expected.body.startsWith(body);
       if (!isRight || (response.isWhole && !expected.isWhole)) {
-        throw new Finding(ORACLE.http, `response ${id} is ${show(body)}, not ${show(expected.body)}`);
+        throw new Finding(ORACLE.http, `response ${id} is ${difference(body, expected.body)}`);
       }
     }
     if (responses === undefined) return;
@@ -375,9 +384,7 @@ export class World {
 
   /** Begins to close the server. */
   close(timeout: number): void {
-    const open = [...this.application.conversations.values()].filter(({ stream, peer }) => {
-      return stream !== undefined && stream.state !== 'closed' && !this.#about.get(peer)!.isOver;
-    }).length;
+    const open = [...this.application.conversations.values()].filter(({ isOver }) => !isOver).length;
     const closing: Closing = { open, timeout, startedAt: this.time.now, result: undefined, error: undefined };
     this.closings.push(closing);
     for (const peer of this.peers.values()) {
@@ -586,7 +593,6 @@ class PeerTimes {
   cutAt = Number.POSITIVE_INFINITY;
   responses = 0;
   hasUnfinishedBody = false;
-  isOver = false;
   #delivered = 0;
   #deliveredAt: number;
   #left = 0;
@@ -612,7 +618,6 @@ class PeerTimes {
     if (peer.closeSent !== undefined || peer.closeReceived !== undefined || link.hasEnded || link.isEnded) {
       this.#closingSince ??= now;
     }
-    if (link.isGone) this.isOver = true;
   }
 
   /** Why a peer may be cut, or closed, when it is so late; `undefined` if it may not. */
