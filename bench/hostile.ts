@@ -273,7 +273,13 @@ function open({ reads = false, limits, compressed = false }: Attack): Pair {
   const options = resolveDeflateOptions(true)!;
   const compression = compressed ? new PerMessageDeflate('server', options, options) : undefined;
   const connection = new Connection(peer, 'server', { ...LIMITS, ...limits }, '', compression);
-  connection.start({ isBusy: false, takeMessage: () => false, onDestroyed: () => {}, onConnectionClosed: () => {} });
+  connection.start({
+    isBusy: false,
+    isHandling: false,
+    takeMessage: () => false,
+    onDestroyed: () => {},
+    onConnectionClosed: () => {},
+  });
   return { peer, connection };
 }
 

@@ -183,6 +183,11 @@ const ERROR_TABLE = {
     class: 'InvalidStateError',
     message: 'this is no WebSocket stream: pass what ctx.getStream() returned, and check it for undefined first',
   },
+  WS_ERR_MESSAGE_CHANGED: {
+    class: 'InvalidStateError',
+    message:
+      'bytes that were sent were transferred or resized before they had left: send a copy of them, or wait for flush()',
+  },
   WS_ERR_RECEIVE_WITHDRAWN: {
     class: 'InvalidStateError',
     message: 'this receive lost a select and was withdrawn: start a new one for the next select or await',

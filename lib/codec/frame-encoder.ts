@@ -67,6 +67,14 @@ export class FrameEncoder {
     this.masked = masked;
   }
 
+  /**
+   * Whether payloads that were kept by reference are as long as their frames say. One that was transferred or resized is
+   * not, and what there is must not be sent.
+   */
+  get isIntact(): boolean {
+    return this.#chunks.length === 0 || totalBytes(this.#chunks) + this.#end - this.#start === this.#bytes;
+  }
+
   /** Bytes that are encoded and not taken. */
   get bufferedBytes(): number {
     return this.#bytes;
@@ -294,6 +302,12 @@ export class FrameEncoder {
     this.#chunks.push(this.#block!.buffer.subarray(this.#start, this.#end));
     this.#start = this.#end;
   }
+}
+
+function totalBytes(chunks: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const chunk of chunks) bytes += chunk.byteLength;
+  return bytes;
 }
 
 /** Makes the frame of a text message that is not masked, in memory of its own. */

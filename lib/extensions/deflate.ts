@@ -112,7 +112,8 @@ export class Deflater {
    */
   async #deflateInPool(bytes: Uint8Array): Promise<Deflated> {
     if (this.#closed) return undefined;
-    const result = await runInTurn(() => deflateStream(bytes, this.#options));
+    // A copy: bytes that somebody transfers must not be freed while another thread reads them.
+    const result = await runInTurn(() => deflateStream(Buffer.from(bytes), this.#options));
     if (this.#takeover && result !== undefined) this.#zlib?.reset();
     return result;
   }

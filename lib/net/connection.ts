@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
-import { ConnectionClosedError, LimitError, type WebSocketError } from '../errors.ts';
+import { ConnectionClosedError, InvalidStateError, LimitError, type WebSocketError } from '../errors.ts';
 import type { MessageCompression } from '../protocol/compression.ts';
 import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
@@ -18,6 +18,8 @@ import { Transport } from './transport.ts';
 export interface ConnectionOwner {
   /** Whether handlers are running that may send more in this turn of the event loop. */
   readonly isBusy: boolean;
+  /** Whether a message that came is still to be handled, or is being: the peer's Close frame is answered behind that. */
+  readonly isHandling: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
   /** This side has cut the connection: no message is wanted any more. */
@@ -28,11 +30,15 @@ export interface ConnectionOwner {
 
 const EMPTY = Buffer.alloc(0);
 
-/** The transport has told: nothing; that the peer has ended; that it is gone, which may have to wait; and that is told. */
+/**
+ * What the transport has told: nothing; that the peer has ended, which has to wait for what was read before, and that it
+ * no more has; that it is gone, and the same of that.
+ */
 const ATTACHED = 0;
 const ENDED = 1;
-const CUT = 2;
-const GONE = 3;
+const HALF_ENDED = 2;
+const CUT = 3;
+const GONE = 4;
 
 /**
  * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
@@ -54,6 +60,8 @@ export class Connection {
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
+  /** Whether bytes are being read, and their answers written: what else comes meanwhile has to wait. */
+  #receiving = false;
   #finished = false;
   #ending = ATTACHED;
   #error: WebSocketError | undefined;
@@ -98,6 +106,11 @@ export class Connection {
     return this.#finished;
   }
 
+  /** Whether messages can be sent: until a Close frame was sent, or the end of the transport was seen. @internal */
+  get canSend(): boolean {
+    return this.#protocol.canSend;
+  }
+
   /** Bytes that were sent and have not left this process. */
   get bufferedBytes(): number {
     return this.#outbox.bufferedBytes;
@@ -126,18 +139,19 @@ export class Connection {
    * Sends a message: a string as text, bytes as binary. Bytes of 16 KiB and more must not change until they have left.
    *
    * @returns a promise that resolves at once, or, above the high-water mark, when the peer has caught up. It rejects
-   * with ConnectionClosedError once the connection is closing, and with LimitError (WS_ERR_BACKPRESSURE) when the
-   * policy closed the connection. Not awaiting it is safe.
+   * with ConnectionClosedError once the connection is closing (the peer's Close frame is answered behind the handlers of
+   * the messages before it, which can still send), and with LimitError (WS_ERR_BACKPRESSURE) when the policy closed the
+   * connection. Not awaiting it is safe.
    * @param compress - whether to compress it, if the peer agreed to that and it becomes smaller; unless given, from the
    * threshold on
    */
   send(data: string | Uint8Array, compress?: boolean): Promise<void> {
-    if (this.#protocol.state !== 'open') return rejected(this.#protocol.closedError());
-    this.#liveness.active();
+    if (!this.#protocol.canSend) return rejected(this.#protocol.closedError());
     const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
     if (this.bufferedBytes > maxBackpressureBytes && backpressurePolicy !== 'wait') {
       return backpressurePolicy === 'drop' ? RESOLVED : this.#refuseBackpressure();
     }
+    this.#liveness.active();
     return this.#outbox.send(data, compress);
   }
 
@@ -189,7 +203,25 @@ export class Connection {
    * the peer is gone and all its messages are received, or with the error that ended the connection.
    */
   receive<T>(options: ReceiveOptions | undefined, map: (data: string | Buffer) => T): Receive<T> {
-    return this.#openInbox().receive(options, map);
+    const inbox = this.#openInbox();
+    // Who asks for more when there is no more has handled what there was.
+    if (this.#protocol.isAnswerDue && inbox.length === 0) this.#protocol.answerClose();
+    return inbox.receive(options, map);
+  }
+
+  /** Says that handlers are done: a Close frame of the peer that waits for them is answered. @internal */
+  onHandled(): void {
+    if (this.#protocol.isAnswerDue && this.#owner?.isHandling !== true) this.#protocol.answerClose();
+  }
+
+  /** Messages that wait in the queue. @internal */
+  get queuedMessages(): number {
+    return this.#inbox?.length ?? 0;
+  }
+
+  /** Whether a message was taken out of the queue. @internal */
+  get hasTaken(): boolean {
+    return this.#inbox?.hasTaken ?? false;
   }
 
   /** Takes a message that waits in the queue and was not promised to a receive. @internal */
@@ -208,13 +240,14 @@ export class Connection {
   onData(bytes: Buffer, start: number, end: number): void {
     if (this.#finished) return;
     this.#liveness.heard();
-    if (this.#intake !== undefined) {
-      this.#intake.read(bytes, start, end);
+    // A stream that brings the next bytes while it is written to does so in the midst of a read.
+    if (this.#receiving || this.#intake?.isWaiting === true) {
+      this.#openIntake().keep(bytes, start, end);
       return;
     }
     const read = this.receiveBytes(bytes, start, end);
-    // Made meanwhile, if reading has to wait.
-    (this.#intake as Intake | undefined)?.leave(bytes, read, end);
+    if (this.#intake !== undefined) this.#intake.leave(bytes, read, end);
+    if (this.#ending !== ATTACHED) this.#tellEnd();
   }
 
   /** @internal */
@@ -225,26 +258,13 @@ export class Connection {
   /** @internal */
   onEnd(): void {
     if (this.#ending === ATTACHED) this.#ending = ENDED;
-    // The message that is being decompressed, and what is behind it, comes first.
-    if (this.#protocol.isOnHold) return;
-    this.#outbox.flushOutput();
-    this.#finish();
-    this.#transport.end();
-    this.#liveness.startClosing();
+    this.#tellEnd();
   }
 
   /** @internal */
   onClose(): void {
     this.#ending = CUT;
-    if (this.#protocol.isOnHold) return;
-    this.#ending = GONE;
-    this.#finish();
-    this.#protocol.receiveEnd();
-    this.#liveness.stop();
-    this.#outbox.close();
-    const info = this.#protocol.close!;
-    this.#closed?.resolve(info);
-    this.#owner?.onConnectionClosed(info);
+    this.#tellEnd();
   }
 
   // --- told by the protocol ---------------------------------------------------------------------------------------
@@ -270,6 +290,12 @@ export class Connection {
   }
 
   /** @internal */
+  onOutputChanged(error: WebSocketError): void {
+    this.onProtocolError(error);
+    this.#transport.destroy();
+  }
+
+  /** @internal */
   onHold(): void {
     this.#pause();
   }
@@ -282,25 +308,30 @@ export class Connection {
     }
     // The transport will bring nothing more: all there is is read, and then the end is told.
     this.#intake?.readOn();
-    if (this.#protocol.isOnHold) return;
-    if (this.#ending === CUT) this.onClose();
-    else this.onEnd();
+    this.#tellEnd();
   }
 
   /** @internal */
   onProtocolError(error: WebSocketError): void {
     this.#error = error;
+    // A mistake of this side, which nobody is told of otherwise.
+    if (error instanceof InvalidStateError) process.emitWarning(error.message, { code: error.code });
+  }
+
+  /** @internal */
+  onPeerClose(): boolean {
+    const isAnsweredLater = this.#owner?.isHandling ?? false;
+    this.#endReceiving();
+    return isAnsweredLater;
   }
 
   /** @internal */
   onFinished(): void {
-    this.#finish();
-    this.#liveness.startClosing();
-    // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
-    // never see the Close frame.
-    this.#transport.resume();
+    this.#endReceiving();
+    // What it was waiting for may have taken time.
+    this.#liveness.extendClosing();
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
-    if (this.#isServer || this.#error !== undefined) this.#outbox.end();
+    if (this.#isServer || this.#error !== undefined || this.#ending === HALF_ENDED) this.#outbox.end();
   }
 
   // --- told by its intake -----------------------------------------------------------------------------------------
@@ -313,10 +344,17 @@ export class Connection {
 
   /** Reads bytes, and then sends all answers at once: also those of handlers that take some ticks. @internal */
   receiveBytes(bytes: Buffer, start: number, end: number): number {
+    this.#receiving = true;
     this.#outbox.cork();
     const read = this.#protocol.receiveData(bytes, start, end);
     this.#outbox.uncork(this.#owner?.isBusy ?? false);
+    this.#receiving = false;
     return read;
+  }
+
+  /** @internal */
+  onReadOn(): void {
+    if (this.#ending !== ATTACHED) this.#tellEnd();
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -353,15 +391,27 @@ export class Connection {
 
   /** @internal */
   onDead(): void {
-    this.#transport.destroy();
+    if (this.#protocol.isAnswerDue) {
+      this.#protocol.answerClose();
+      this.#liveness.extendClosing();
+    } else if (this.#protocol.state !== 'open' && this.#protocol.compressing !== undefined) {
+      // Not the peer is slow, but this side.
+      this.#liveness.extendClosing();
+    } else {
+      this.#transport.destroy();
+    }
   }
 
   // ----------------------------------------------------------------------------------------------------------------
 
   /** Has reading wait behind the message that is being told. */
   #pause(): void {
+    this.#openIntake().pause();
+  }
+
+  #openIntake(): Intake {
     this.#intake ??= new Intake(this, this.#protocol, this.#transport);
-    this.#intake.pause();
+    return this.#intake;
   }
 
   #openInbox(): Inbox {
@@ -376,12 +426,44 @@ export class Connection {
     return inbox;
   }
 
+  /** Makes of the end of the transport what is to be made of it, once all that was read before is told. */
+  #tellEnd(): void {
+    if (this.#receiving || this.#protocol.isOnHold) return;
+    if (this.#ending === CUT) this.#tellGone();
+    else if (this.#ending === ENDED && this.#intake?.isWaiting !== true) this.#tellHalfEnd();
+  }
+
+  #tellHalfEnd(): void {
+    this.#ending = HALF_ENDED;
+    this.#protocol.receiveHalfEnd();
+    this.#endReceiving();
+  }
+
+  #tellGone(): void {
+    this.#ending = GONE;
+    this.#protocol.receiveEnd();
+    this.#finish();
+    this.#liveness.stop();
+    this.#outbox.close();
+    const info = this.#protocol.close!;
+    this.#closed?.resolve(info);
+    this.#owner?.onConnectionClosed(info);
+  }
+
+  /** The peer has said its last word, and is given its time to leave. */
+  #endReceiving(): void {
+    this.#finish();
+    this.#liveness.startClosing();
+    // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
+    // never see the Close frame.
+    this.#transport.resume();
+  }
+
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
     this.#intake?.end();
-    if (this.#protocol.close === undefined) this.#protocol.receiveEnd();
     this.#inbox?.fail(this.#endError());
   }
 

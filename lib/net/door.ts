@@ -5,8 +5,13 @@ import { type ParsedHead, parseUpgradeHead } from '../handshake/request-parser.t
 import { timerWheel, type WheelEntry } from './timer-wheel.ts';
 import { surviveErrors } from './transport.ts';
 
-/** Takes an upgrade request that was read at the door. `head` are the bytes behind it. */
-export type UpgradeListener = (request: ParsedHead, socket: Socket, head: Buffer) => void;
+/** Who takes those that were let in. */
+export interface DoorEvents {
+  /** Takes an upgrade request that was read at the door. `head` are the bytes behind it. */
+  onUpgrade(request: ParsedHead, socket: Socket, head: Buffer): void;
+  /** Is told that node:http has taken a connection, and not read it yet. */
+  onHttp(socket: Socket): void;
+}
 
 export interface DoorOptions {
   /** The largest request head that is taken, in bytes. */
@@ -23,22 +28,22 @@ interface VisitorSocket extends Socket {
 
 /**
  * Takes the connections of a server of node:http first, and looks at their first bytes: a whole, plain upgrade request
- * goes straight to `onUpgrade`, and everything else to node:http, as if nothing had been read. What node:http does for a
+ * goes straight to whoever opens WebSockets, and everything else to node:http, as if nothing had been read. What node:http does for a
  * request costs a quarter of an upgrade, and leaves memory behind that a WebSocket has no use for (measured: bench/e2e).
  */
 export class Door {
   readonly #http: HttpServer;
   readonly #toHttp: (socket: Socket) => void;
-  readonly #onUpgrade: UpgradeListener;
+  readonly #events: DoorEvents;
   readonly #options: DoorOptions;
   /** Connections that have sent nothing yet. */
   readonly #silent = new Set<Visitor>();
 
   /** @param http - a server that does not listen yet */
-  constructor(http: HttpServer, options: DoorOptions, onUpgrade: UpgradeListener) {
+  constructor(http: HttpServer, options: DoorOptions, events: DoorEvents) {
     this.#http = http;
     this.#options = options;
-    this.#onUpgrade = onUpgrade;
+    this.#events = events;
     this.#toHttp = http.listeners('connection')[0] as (socket: Socket) => void;
     http.removeAllListeners('connection');
     http.on('connection', (socket: Socket) => {
@@ -64,9 +69,10 @@ export class Door {
     if (request === undefined) {
       socket.unshift(chunk);
       this.#toHttp.call(this.#http, socket);
+      this.#events.onHttp(socket);
       return;
     }
-    this.#onUpgrade(request, socket, chunk.subarray(request.bytes));
+    this.#events.onUpgrade(request, socket, chunk.subarray(request.bytes));
     // Nothing is read until there is somebody to read it.
     if (socket.listenerCount('data') === 0) socket.pause();
   }

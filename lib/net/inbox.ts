@@ -11,6 +11,7 @@ export class Inbox extends ReceiveQueue<Message> implements Flushable {
   readonly #limits: InboxLimits;
   /** Length of the messages that wait: bytes, or characters of text. */
   #waitingBytes = 0;
+  #hasTaken = false;
   /** Whether `flushOutput` is to come. */
   #settling = false;
 
@@ -22,6 +23,11 @@ export class Inbox extends ReceiveQueue<Message> implements Flushable {
 
   get waitingBytes(): number {
     return this.#waitingBytes;
+  }
+
+  /** Whether a message was ever taken. */
+  get hasTaken(): boolean {
+    return this.#hasTaken;
   }
 
   /** Whether the peer should be made to wait. */
@@ -57,6 +63,7 @@ export class Inbox extends ReceiveQueue<Message> implements Flushable {
   protected override takeAt(index: number): Message {
     const message = super.takeAt(index);
     this.#waitingBytes -= message.length;
+    this.#hasTaken = true;
     return message;
   }
 }

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { copyAlone } from '../codec/copy-alone.ts';
 import type { Protocol } from '../protocol/protocol.ts';
 import type { Transport } from './transport.ts';
@@ -9,6 +9,8 @@ export interface IntakeHost {
   readonly mustPause: boolean;
   /** Gives bytes to the protocol, and returns the offset of the first that it did not read. */
   receiveBytes(bytes: Buffer, start: number, end: number): number;
+  /** All that had to wait was read. */
+  onReadOn(): void;
 }
 
 /**
@@ -19,8 +21,9 @@ export class Intake {
   readonly #host: IntakeHost;
   readonly #protocol: Protocol;
   readonly #transport: Transport;
-  /** Bytes behind the message that made reading wait. */
-  #unread: Buffer | undefined;
+  /** Bytes behind the message that made reading wait, in order. */
+  #unread: Buffer[] = [];
+  #unreadBytes = 0;
   #paused = false;
   #resuming = false;
   #ended = false;
@@ -36,19 +39,28 @@ export class Intake {
   }
 
   get unreadBytes(): number {
-    return this.#unread?.length ?? 0;
+    return this.#unreadBytes;
   }
 
-  /** Reads what has arrived, as far as it may. */
-  read(bytes: Buffer, start: number, end: number): void {
-    if (this.#unread === undefined) this.leave(bytes, this.#host.receiveBytes(bytes, start, end), end);
-    // Only a transport that was told to pause and delivers once more.
-    else if (!this.#ended) this.#unread = Buffer.concat([this.#unread, bytes.subarray(start, end)]);
+  /** Whether what arrives has to wait. */
+  get isWaiting(): boolean {
+    return this.#paused || this.#unreadBytes > 0;
   }
 
-  /** Keeps the rest of what was read, from the first byte on that has to wait. */
+  /** Keeps bytes that came while others are being read, or wait: what comes behind them must not be read before. */
+  keep(bytes: Buffer, start: number, end: number): void {
+    if (start === end || this.#ended) return;
+    this.#unread.push(copyAlone(bytes.subarray(start, end)));
+    this.#unreadBytes += end - start;
+  }
+
+  /** Keeps the rest of what was being read, from the first byte on that has to wait; and reads on, if nothing has to. */
   leave(bytes: Buffer, start: number, end: number): void {
-    if (start < end && !this.#ended) this.#unread = copyAlone(bytes.subarray(start, end));
+    if (start < end && !this.#ended) {
+      this.#unread.unshift(copyAlone(bytes.subarray(start, end)));
+      this.#unreadBytes += end - start;
+    }
+    this.#readUnread();
     if (this.#paused) this.#transport.pause();
   }
 
@@ -70,26 +82,36 @@ export class Intake {
     this.#resuming = false;
     if (!this.#paused || this.#host.mustPause) return;
     this.readOn();
-    if (!this.#paused) this.#transport.resume();
+    if (this.#paused) return;
+    this.#transport.resume();
+    this.#host.onReadOn();
   }
 
   /** Reads what was left when reading had to wait. */
   readOn(): void {
     this.#paused = false;
     this.#protocol.resumeReceiving();
-    const unread = this.#unread;
-    if (unread === undefined) return;
-    this.#unread = undefined;
-    const read = this.#host.receiveBytes(unread, 0, unread.length);
-    // A view: to copy what is left behind every message would take quadratic time.
-    if (read < unread.length && !this.#ended) this.#unread = unread.subarray(read);
+    this.#readUnread();
   }
 
   /** Throws away what waits, and all that is to come. */
   end(): void {
     this.#ended = true;
     this.#paused = false;
-    this.#unread = undefined;
+    this.#unread = [];
+    this.#unreadBytes = 0;
+  }
+
+  #readUnread(): void {
+    while (!this.#paused && this.#unread.length > 0) {
+      const first = this.#unread[0]!;
+      const read = this.#host.receiveBytes(first, 0, first.length);
+      if (this.#ended) return;
+      this.#unreadBytes -= read;
+      // A view: to copy what is left behind every message would take quadratic time.
+      if (read < first.length) this.#unread[0] = first.subarray(read);
+      else this.#unread.shift();
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 
 /** The connection that is watched. */
 export interface LivenessHost {
-  /** Whether the peer is made to wait: then it can neither be heard nor blamed. */
+  /** Whether the peer is made to wait: then it cannot be heard, nor blamed for its silence. */
   readonly isPaused: boolean;
   /** Whether bytes wait to leave that the transport has been given. */
   readonly hasUnsent: boolean;
@@ -19,7 +19,7 @@ export interface LivenessHost {
   closedError(): ConnectionClosedError;
   /** No message came or went for too long. */
   onIdle(): void;
-  /** The peer is gone, or took too long to close. */
+  /** The peer is gone, or reads nothing, or took too long to close. */
   onDead(): void;
 }
 
@@ -83,6 +83,11 @@ export class Liveness implements WheelEntry {
   startClosing(): void {
     if (this.#closing) return;
     this.#closing = true;
+    this.extendClosing();
+  }
+
+  /** Gives it that time anew, from now on: what it was waiting for came late. */
+  extendClosing(): void {
     timerWheel.schedule(this, this.#limits.closeTimeoutMs);
   }
 
@@ -101,18 +106,18 @@ export class Liveness implements WheelEntry {
     }
     const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
     const { now } = timerWheel;
-    if (!this.#host.isPaused) {
-      if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs)) {
-        this.#host.onIdle();
+    if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs) && this.#isIdle()) {
+      this.#host.onIdle();
+      return;
+    }
+    if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue) {
+      if (this.#isGone()) {
+        this.#host.onDead();
         return;
       }
-      if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue && !this.#beat()) return;
-    } else {
-      // What it sends is not read, and may be there already: it is asked again before it is blamed, and is not idle.
-      this.#heartbeatSent = false;
-      this.#lastMessage = now;
+      if (!this.#host.isPaused) this.#beat();
+      this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
     }
-    if (now >= this.#heartbeatDue) this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
     this.#schedule();
   }
 
@@ -126,22 +131,44 @@ export class Liveness implements WheelEntry {
     if (next !== Number.POSITIVE_INFINITY) timerWheel.schedule(this, next * TICK_MS);
   }
 
-  /** Sends a heartbeat, unless there was no sign of life since the last one: then the peer is gone. */
-  #beat(): boolean {
+  /**
+   * Whether there was no sign of life since the last heartbeat. A peer that reads is there, though its Pong has to wait
+   * behind all that it has still to read; what leaves at once, with nothing in front of it, only shows that the system had
+   * room for it. One that makes bytes wait, and has read none of them, is as good as gone, whatever it sends.
+   */
+  #isGone(): boolean {
+    const before = this.#leftBytes;
+    const hasRead = this.#countLeft();
+    if (before !== undefined && this.#leftBytes !== undefined && !hasRead) return true;
+    // What it sends is not read, and may be there already: it is asked again before it is blamed.
+    if (this.#host.isPaused) this.#heartbeatSent = false;
+    return this.#heartbeatSent && !this.#heard && !hasRead;
+  }
+
+  /** Whether the idle time is over. A peer that is made to wait has it anew, unless it makes others wait itself. */
+  #isIdle(): boolean {
+    if (!this.#host.isPaused) return true;
+    this.#lastMessage = timerWheel.now;
+    // Where there are heartbeats, they count.
+    if (this.#limits.heartbeatIntervalMs > 0) return false;
+    const before = this.#leftBytes;
+    const hasRead = this.#countLeft();
+    return before !== undefined && this.#leftBytes !== undefined && !hasRead;
+  }
+
+  /** Counts the bytes that have left, if others wait. @returns whether any has, of those that waited at the last count */
+  #countLeft(): boolean {
     const { hasUnsent, leftBytes } = this.#host;
     const hasRead = this.#leftBytes !== undefined && leftBytes > this.#leftBytes;
-    // A peer that reads is there, though its Pong has to wait behind all that it has still to read. What leaves at once,
-    // with nothing in front of it, only shows that the system had room for it.
-    if (this.#heartbeatSent && !this.#heard && !hasRead) {
-      this.#host.onDead();
-      return false;
-    }
     this.#leftBytes = hasUnsent ? leftBytes : undefined;
+    return hasRead;
+  }
+
+  #beat(): void {
     this.#heard = false;
     this.#heartbeatSent = true;
     const payload = this.#send(undefined);
     this.#pings!.sent(payload);
-    return true;
   }
 
   #send(payload: Uint8Array | undefined): Buffer {

@@ -29,7 +29,7 @@ type SocketInternals = Record<symbol, unknown> & {
 const symbols = findSymbols();
 
 /**
- * Has `socket` read into `receiveBuffer` from now on.
+ * Has `socket` read into `receiveBuffer` from now on, and `onRead` told in place of whoever was before.
  *
  * @returns false when it goes on by 'data' events
  */
@@ -38,9 +38,10 @@ export function receiveInPlace(socket: Duplex, onRead: OnRead): boolean {
   const internals = socket as unknown as SocketInternals;
   const handle = internals._handle;
   if (typeof handle?.useUserBuffer !== 'function' || internals[symbols.generator] !== null) return false;
+  const isFirst = internals[symbols.buffer] !== receiveBuffer;
   internals[symbols.buffer] = receiveBuffer;
   internals[symbols.callback] = onRead;
-  handle.useUserBuffer(receiveBuffer);
+  if (isFirst) handle.useUserBuffer(receiveBuffer);
   return true;
 }
 

@@ -43,6 +43,9 @@ export class Transport {
   readonly #events: TransportEvents;
   /** Bytes of a plain TCP socket are in the kernel when `writableLength` is 0; others may still be read by somebody. */
   readonly #plain: boolean;
+  /** Bytes that were written to what does not count them itself. */
+  #writtenBytes = 0;
+  #paused = false;
   /** Who waits for writes to leave. Made when first needed. */
   #afterWrites: Set<() => void> | undefined;
 
@@ -61,20 +64,23 @@ export class Transport {
     const socket = this.#socket;
     socket[kTransport] = this;
     if (socket instanceof Socket) socket.setTimeout(0);
+    // Until all that was read before is told: what is read in place would overtake it.
+    socket.pause();
+    const early = readAll(socket);
     if (this.#plain) receiveInPlace(socket, onRead);
-    // Also when it is read in place: for bytes that were read before, and if that should not take effect.
+    // Also when it is read in place, if that should not take effect.
     socket.on('data', onData);
     socket.on('drain', onDrain);
     dropIdleEndListener(socket);
     socket.on('end', onEnd);
     surviveErrors(socket);
     socket.on('close', onClose);
-    // It may have been paused until there was somebody to read it.
-    socket.resume();
     if (head.length > 0) this.receive(head);
+    for (const chunk of early) this.receive(chunk);
     if (socket.destroyed) this.close();
     // An end that came while nobody was listening is not told again.
     else if (socket.readableEnded) this.receiveEnd();
+    if (!this.#paused) socket.resume();
   }
 
   /** Bytes that were written and have not left. */
@@ -87,10 +93,10 @@ export class Transport {
    * socket also those of a write that has not left as a whole. Not cheap.
    */
   get leftBytes(): number {
-    const { _handle, bytesWritten = 0, writableLength } = this.#socket as CountingDuplex;
+    const { _handle, bytesWritten, writableLength } = this.#socket as CountingDuplex;
     const { bytesWritten: taken, writeQueueSize } = _handle ?? {};
     if (typeof taken === 'number' && typeof writeQueueSize === 'number') return taken - writeQueueSize;
-    return bytesWritten - writableLength;
+    return (bytesWritten ?? this.#writtenBytes) - writableLength;
   }
 
   /** Whether the socket asked to wait for `onDrain` before more is written. */
@@ -106,9 +112,10 @@ export class Transport {
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
     if (!socket.writable) return true;
+    if (!(socket instanceof Socket)) for (const chunk of chunks) this.#writtenBytes += chunk.byteLength;
     try {
       if (chunks.length === 1) {
-        socket.write(chunks[0]);
+        socket.write(chunks[0]!);
       } else {
         socket.cork();
         for (const chunk of chunks) socket.write(chunk);
@@ -138,12 +145,20 @@ export class Transport {
     if (this.#socket.writable) this.#socket.write('', done);
   }
 
+  /** Has nothing more read. What is under way may still be told: one read at most of a socket, and what a Duplex pushes. */
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
+  }
+
+  /** @internal */
+  get isPaused(): boolean {
+    return this.#paused;
   }
 
   /** Sends what was written, and then that no more will come. */
@@ -203,6 +218,18 @@ export class Transport {
   }
 }
 
+/** Takes what a stream has read and told nobody. */
+function readAll(socket: Duplex): Buffer[] {
+  const chunks: Buffer[] = [];
+  // Not read() until there is nothing: in the midst of a push, that of a stream.duplexPair would wait for ever.
+  while (socket.readableLength > 0) {
+    const chunk = socket.read();
+    if (chunk === null) break;
+    chunks.push(chunk);
+  }
+  return chunks;
+}
+
 /**
  * Takes off the listener that every `net.Socket` has for its end, where it has nothing to do: it forbids further writes,
  * and on a half-open socket it does not. A second one beside it would take 100 bytes, for as long as the connection lives.
@@ -229,9 +256,12 @@ function onData(this: AttachedDuplex, chunk: Buffer): void {
   this[kTransport]?.receive(chunk);
 }
 
+/** @returns whether to read on: what Readable still does for an earlier read starts a paused socket again */
 function onRead(this: AttachedDuplex, bytesRead: number): boolean {
-  this[kTransport]?.receiveInPlace(bytesRead);
-  return true;
+  const transport = this[kTransport];
+  if (transport === undefined) return true;
+  transport.receiveInPlace(bytesRead);
+  return !transport.isPaused;
 }
 
 function onDrain(this: AttachedDuplex): void {

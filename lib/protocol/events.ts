@@ -21,8 +21,18 @@ export interface ProtocolEvents {
   onPong(payload: Buffer): void;
   /** Bytes wait in the protocol's output, where there were none before. */
   onOutput(): void;
-  /** The peer broke the protocol, or a limit of ours. A Close frame that says so follows, and then `onFinished`. */
+  /** Bytes that wait were transferred or resized, and what is left is no frame: nothing can be sent any more. */
+  onOutputChanged?(error: WebSocketError): void;
+  /**
+   * The peer broke the protocol, or a limit of ours; or a message cannot be sent as it was. A Close frame that says so
+   * follows where it still can, and then `onFinished`.
+   */
   onProtocolError(error: WebSocketError): void;
+  /**
+   * The peer's Close frame has come: nothing more will. It is answered when this returns; or, where it returns true, when
+   * `answerClose` is called: until then messages can be sent, unless a Close frame was sent before. §5.5.1
+   */
+  onPeerClose?(): boolean;
   /**
    * A message takes time to be decompressed: `receiveData` returns behind it. What it leaves is to be given to it again
    * after `onContinue`. Both are needed only where compression was agreed on.
@@ -30,7 +40,10 @@ export interface ProtocolEvents {
   onHold?(): void;
   /** The message of `onHold` was told. Call `resumeReceiving`. */
   onContinue?(): void;
-  /** Nothing more will be received: the closing handshake is over, or was given up. Send the output, then end the transport. */
+  /**
+   * Nothing more will be received or sent: the closing handshake is over, or was given up. Send the output, then end the
+   * transport. May be told again, when the peer ends the transport.
+   */
   onFinished(): void;
 }
 

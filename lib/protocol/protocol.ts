@@ -7,7 +7,14 @@ import type { FrameEncoder } from '../codec/frame-encoder.ts';
 import { FrameParser, type FrameSink } from '../codec/frame-parser.ts';
 import { decodeMessage } from '../codec/message-assembler.ts';
 import { CONTROL_BIT, FIN, MAX_CONTROL_PAYLOAD_BYTES, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
-import { ConnectionClosedError, closeCodeOf, type ErrorCode, peerError, type WebSocketError } from '../errors.ts';
+import {
+  ConnectionClosedError,
+  closeCodeOf,
+  type ErrorCode,
+  InvalidStateError,
+  peerError,
+  type WebSocketError,
+} from '../errors.ts';
 import { checkBytes } from './check-bytes.ts';
 import type { Compressed, MessageCompression } from './compression.ts';
 import type { CloseInfo, ProtocolEvents, ProtocolLimits, ProtocolState, Role } from './events.ts';
@@ -20,6 +27,8 @@ const MAX_PONGS_WAITING = 16;
 
 const EMPTY = Buffer.alloc(0);
 const NOTHING: readonly Uint8Array[] = [];
+/** The end of a connection without the peer's Close frame. §7.1.5 */
+const ABNORMAL: CloseInfo = { code: CloseCode.Abnormal, reason: '', wasClean: false };
 
 /**
  * A WebSocket connection without its socket: bytes go in with `receiveData` and come out with `takeOutput`; events
@@ -41,6 +50,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   #messages: MessageReceiver | undefined;
   #state: ProtocolState = 'open';
   #closeSent = false;
+  /** Whether the peer's Close frame waits for `answerClose`. */
+  #answerDue = false;
   #close: CloseInfo | undefined;
   #pongsWaiting = 0;
   #latestPing: Buffer | undefined;
@@ -56,6 +67,16 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   get state(): ProtocolState {
     return this.#state;
+  }
+
+  /** Whether messages can be sent: before a Close frame of either side, and until the peer's is answered. */
+  get canSend(): boolean {
+    return this.#state === 'open' || this.#answerDue;
+  }
+
+  /** Whether the peer's Close frame has come, and waits for `answerClose`. */
+  get isAnswerDue(): boolean {
+    return this.#answerDue;
   }
 
   /** How the connection ended, as far as is known: set by the peer's Close frame, or by the end of the transport. */
@@ -103,13 +124,23 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     if (!this.isOnHold) this.#parser.resume();
   }
 
+  /** Says that the peer has ended its side of the transport: what was sent before may still leave, and nothing more. */
+  receiveHalfEnd(): void {
+    if (this.#state === 'closed' || this.#answerDue) return;
+    this.#state = 'closing';
+    this.#close ??= ABNORMAL;
+    this.#stopReceiving();
+    this.#whenWritten(() => this.#events.onFinished());
+  }
+
   /** Says that the transport has ended: nothing more can be received or sent. */
   receiveEnd(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();
-    this.#close ??= { code: CloseCode.Abnormal, reason: '', wasClean: false };
+    this.#close ??= ABNORMAL;
     this.#stopReceiving();
     this.#latestPing = undefined;
     this.#output?.take();
@@ -125,11 +156,11 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
    * @param compress - whether to compress it, where that was agreed on and makes it smaller; unless given, from the
    * threshold on
    * @throws {TypeError} when the data is neither
-   * @throws {ConnectionClosedError} once a Close frame was sent or received
+   * @throws {ConnectionClosedError} once `canSend` is false
    */
   sendMessage(data: string | Uint8Array, compress?: boolean): void {
     if (typeof data !== 'string') checkBytes(data, 'a message is a string, or');
-    if (this.#state !== 'open') throw this.closedError();
+    if (!this.canSend) throw this.closedError();
     if (this.#compression === undefined) {
       this.writeMessage(data, undefined);
       return;
@@ -155,37 +186,56 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#sendControl(OpCode.Pong, payload);
   }
 
+  /** Answers the peer's Close frame, if it waits for that. §5.5.1: the answer repeats its code. */
+  answerClose(): void {
+    if (!this.#answerDue) return;
+    this.#answerDue = false;
+    // The reason is the peer's own, and it knows it.
+    this.#writeClose(encodeClosePayload(this.#close!.code, ''));
+    this.#whenWritten(() => this.#events.onFinished());
+  }
+
   /**
-   * Starts the closing handshake; does nothing when a Close frame was sent before. §7.1.2
+   * Starts the closing handshake, or ends that of the peer; does nothing when a Close frame was sent before. §7.1.2
    *
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
   sendClose(code: number = CloseCode.Normal, reason: string = ''): void {
     const payload = encodeClosePayload(code, reason);
-    if (this.#closeSent || this.#state === 'closed') return;
+    this.answerClose();
+    if (this.#closeSent || this.#state !== 'open') return;
     this.#state = 'closing';
     this.#writeClose(payload);
   }
 
   /** Fails the connection: says why in a Close frame, and receives nothing more. §7.1.7 */
   fail(error: unknown): void {
+    this.answerClose();
     if (this.#state === 'closed' || this.#close !== undefined) return;
     this.#state = 'closing';
     this.#dropWaiting();
     const code = closeCodeOf(error);
     // What went wrong on this side is nobody else's business.
     const reason = code === CloseCode.InternalError ? '' : fitReason((error as Error).message);
-    this.#close = { code: CloseCode.Abnormal, reason: '', wasClean: false };
+    this.#close = ABNORMAL;
     if (!this.#closeSent) this.#writeClose(encodeClosePayload(code, reason));
     this.#stopReceiving();
     this.#events.onFinished();
   }
 
-  /** Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next call. */
+  /**
+   * Hands over all bytes to be sent, in order. Say `outputReleased` or `outputRetained` before the next call. None where
+   * they are no frames any more, see `onOutputChanged`.
+   */
   takeOutput(): readonly Uint8Array[] {
     this.#answerLatestPing();
     this.#pongsWaiting = 0;
-    return this.#output?.take() ?? NOTHING;
+    if (this.#output === undefined) return NOTHING;
+    const { isIntact } = this.#output;
+    const chunks = this.#output.take();
+    if (isIntact) return chunks;
+    this.#events.onOutputChanged?.(changedError());
+    return NOTHING;
   }
 
   /** Says that the output has to wait for the peer: it is put where it keeps no other memory alive. */
@@ -248,6 +298,13 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
       output.addFrame(FIN | OpCode.Binary, data);
     }
     if (waiting === 0) this.#events.onOutput();
+  }
+
+  /** A message that was to be compressed is not what it was when it was sent. @internal */
+  onMessageChanged(): void {
+    const error = changedError();
+    this.#events.onProtocolError(error);
+    this.fail(error);
   }
 
   // --- messages, told by their receiver -----------------------------------------------------------------------------
@@ -342,10 +399,11 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     }
     this.#state = 'closing';
     this.#close = { code: payload.code, reason: payload.reason, wasClean: true };
-    // §5.5.1: the answer repeats the code. The reason is the peer's own, and it knows it.
-    if (!this.#closeSent) this.#writeClose(encodeClosePayload(payload.code, ''));
     this.#stopReceiving();
-    this.#whenWritten(() => this.#events.onFinished());
+    this.#answerDue = !this.#closeSent;
+    const isAnsweredLater = this.#events.onPeerClose?.() ?? false;
+    if (this.#closeSent) this.#whenWritten(() => this.#events.onFinished());
+    else if (!isAnsweredLater) this.answerClose();
   }
 
   #failReceiving(code: ErrorCode): void {
@@ -397,4 +455,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#output.addFrame(bits, payload);
     if (waiting === 0) this.#events.onOutput();
   }
+}
+
+function changedError(): InvalidStateError {
+  return new InvalidStateError('WS_ERR_MESSAGE_CHANGED');
 }

@@ -6,6 +6,8 @@ type Message = string | Uint8Array;
 
 interface WaitingMessage {
   readonly data: Message;
+  /** Its length when it was sent: bytes, or characters of text. */
+  readonly length: number;
   readonly compress: boolean | undefined;
 }
 
@@ -13,6 +15,8 @@ interface WaitingMessage {
 export interface MessageWriter {
   /** Writes the compressed payload of a message, or the message itself where there is none. */
   writeMessage(data: Message, payload: Compressed): void;
+  /** A message is no longer what it was when it was sent, and the queue has stopped: what waits can be dropped. */
+  onMessageChanged(): void;
 }
 
 /**
@@ -51,14 +55,13 @@ export class SendQueue {
   /** @param compress - what the sender wishes; `undefined`: what the compression thinks best */
   send(data: Message, compress: boolean | undefined): void {
     if (this.#waiting !== undefined) {
-      const kept = keep(data);
-      this.#waitingBytes += kept.length;
-      this.#waiting.push({ data: kept, compress });
+      this.#waitingBytes += data.length;
+      this.#waiting.push({ data: keep(data), length: data.length, compress });
       return;
     }
     const payload = this.#compress(data, compress);
-    if (payload instanceof Promise) this.#work = this.#sendLater(keep(data), payload);
-    else this.#writer.writeMessage(data, payload);
+    if (!(payload instanceof Promise)) this.#writer.writeMessage(data, payload);
+    else this.#work = this.#sendLater({ data: keep(data), length: data.length, compress }, payload);
   }
 
   /** Does something once all messages so far are written: at once, if none waits. */
@@ -83,22 +86,28 @@ export class SendQueue {
   }
 
   /** Writes a message when it is compressed, and then those that came meanwhile. */
-  async #sendLater(first: Message, pending: Promise<Compressed>): Promise<void> {
+  async #sendLater(first: WaitingMessage, pending: Promise<Compressed>): Promise<void> {
     const waiting: WaitingMessage[] = [];
     this.#waiting = waiting;
     this.#waitingBytes = first.length;
-    let data = first;
+    let message = first;
     let payload = await pending;
     while (this.#waiting === waiting) {
-      this.#waitingBytes -= data.length;
+      const { data, length } = message;
+      // Bytes that are referred to may be transferred, or resized, meanwhile; what was compressed is of before or after.
+      if (data.length !== length) {
+        this.#writer.onMessageChanged();
+        return;
+      }
+      this.#waitingBytes -= length;
       this.#writer.writeMessage(data, payload);
       const next = waiting.shift();
       if (next === undefined) {
         this.#finish();
         return;
       }
-      data = next.data;
-      payload = await this.#compress(data, next.compress);
+      message = next;
+      payload = await this.#compress(next.data, next.compress);
     }
   }
 

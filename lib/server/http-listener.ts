@@ -1,18 +1,19 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { Door } from '../net/door.ts';
-import { surviveErrors } from '../net/transport.ts';
-import { HttpExchange } from './http-exchange.ts';
+import { HttpConnection } from './http-connection.ts';
+import type { HttpExchange } from './http-exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 
 /** How long a whole request may take: the default of node:http. */
 const REQUEST_TIMEOUT_MS = 300_000;
 /** How often node:http looks for requests that take too long. */
 const CHECK_INTERVAL_MS = 1000;
+const NOTHING = Buffer.alloc(0);
 const CLOSED_EARLY = 'the server was closed before it listened: await run() before close()';
 
 /** What a listener does with what comes in. */
@@ -31,8 +32,7 @@ export class HttpListener {
   readonly #events: ListenerEvents;
   /** Requests whose responses have not left. */
   readonly #requests = new Set<HttpExchange>();
-  /** Those of one connection: a client may send several before the first is answered. */
-  readonly #requestsOf = new WeakMap<Duplex, Set<HttpExchange>>();
+  readonly #connections = new WeakMap<Duplex, HttpConnection>();
   #closing = false;
 
   constructor(options: ResolvedOptions, events: ListenerEvents) {
@@ -50,7 +50,10 @@ export class HttpListener {
     http.closeIdleConnections = () => {};
     http.on('request', (request, response) => this.#handleRequest(request, response));
     http.on('upgrade', (request, socket, head) => this.#handleUpgrade(request, socket, head));
-    this.#door = new Door(http, options, (request, socket, head) => events.onUpgrade(request, socket, head));
+    this.#door = new Door(http, options, {
+      onUpgrade: (request, socket, head) => events.onUpgrade(request, socket, head),
+      onHttp: (socket) => this.#connections.set(socket, new HttpConnection(socket, options)),
+    });
     this.#http = http;
   }
 
@@ -96,45 +99,18 @@ export class HttpListener {
   }
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    const exchange = new HttpExchange(request, response, this.#options);
-    const siblings = this.#openRequestsOf(request.socket);
-    siblings.add(exchange);
-    this.#requests.add(exchange);
-    response.once('close', () => {
-      siblings.delete(exchange);
-      this.#requests.delete(exchange);
+    const exchange = this.#connections.get(request.socket)!.begin(request, response, (closed) => {
+      this.#requests.delete(closed);
       if (this.#closing) this.#closeIdle();
     });
+    this.#requests.add(exchange);
     if (this.#closing) exchange.endConnection();
     this.#events.onRequest(exchange);
   }
 
-  #openRequestsOf(socket: Duplex): Set<HttpExchange> {
-    let requests = this.#requestsOf.get(socket);
-    if (requests === undefined) {
-      const made = new Set<HttpExchange>();
-      requests = made;
-      this.#requestsOf.set(socket, made);
-      // Behind all that node:http does: it forgets those that wait behind another, and theirs would wait for ever.
-      socket.once('close', () => {
-        setImmediate(() => {
-          for (const exchange of made) exchange.lose();
-        });
-      });
-    }
-    return requests;
-  }
-
-  /** Has an upgrade wait for the requests before it: their responses come first, and not in the midst of a WebSocket. */
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const before = this.#requestsOf.get(socket);
-    const [first] = before ?? [];
-    if (first === undefined) {
-      this.#events.onUpgrade(request, socket, head);
-      return;
-    }
-    surviveErrors(socket);
-    first.whenClosed(() => this.#handleUpgrade(request, socket, head));
+    const rest = this.#connections.get(socket)?.release() ?? NOTHING;
+    this.#events.onUpgrade(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
   }
 
   /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */

@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly backpressurePolicy?: BackpressurePolicy;
   /** Largest body of a plain HTTP request; a larger one gets 413. Default 1 MiB. */
   readonly maxRequestBodyBytes?: number;
+  /** Plain HTTP requests of one connection that may be under way at once; what is behind them is not read. Default 16. */
+  readonly maxPipelinedRequests?: number;
   /** Largest head of a request; a larger one gets 431. Default 16 KiB. */
   readonly maxHeaderBytes?: number;
   /** WebSockets that may be open at once; a further one is refused with 503. Default: no limit but the system's. */
@@ -70,6 +72,7 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly subprotocols: SubprotocolRule;
   readonly perMessageDeflate: DeflateOptions | undefined;
   readonly maxRequestBodyBytes: number;
+  readonly maxPipelinedRequests: number;
   readonly maxHeaderBytes: number;
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
@@ -93,6 +96,7 @@ const DEFAULTS: ResolvedOptions = {
   maxBackpressureBytes: 16 * MIB,
   backpressurePolicy: 'close',
   maxRequestBodyBytes: MIB,
+  maxPipelinedRequests: 16,
   maxHeaderBytes: 16 * KIB,
   maxConnections: Number.POSITIVE_INFINITY,
   handshakeTimeoutMs: 10_000,

@@ -49,6 +49,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   #stream: WebSocketStream | undefined;
   /** Whether handlers are running: messages wait in the queue, where these may take them. */
   #busy = true;
+  /** Whether those are the first handlers, which no message has started. */
+  #opening = false;
   /** Whether the first handlers are being called. */
   #starting = false;
   /** Whether no further message is to be handled. */
@@ -72,9 +74,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
   start(head: Buffer): void {
-    this.#busy = this.#handlers.opening.length > 0;
+    const { opening } = this.#handlers;
+    this.#busy = opening.length > 0;
+    this.#opening = this.#busy;
     this.#connection.start(this, head);
-    if (!this.#busy) return;
+    // The first messages may have come with the head, and their handlers be busy.
+    if (!this.#opening) return;
     this.#starting = true;
     void this.#open();
     this.#starting = false;
@@ -86,7 +91,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   get stream(): WebSocketStream | undefined {
     // Who is told that it is open can always listen for its end, though the client may have left meanwhile.
-    if (this.#connection.isFinished && !this.#starting) return undefined;
+    const isGone = this.#connection.isFinished && !this.#connection.canSend;
+    if (isGone && !this.#starting) return undefined;
     this.#stream ??= new WebSocketStream(this.#connection, this.head);
     return this.#stream;
   }
@@ -143,6 +149,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     return this.#busy;
   }
 
+  get isHandling(): boolean {
+    // Handlers that wait for a message are not handling one.
+    if (this.#over || !this.#busy || this.#connection.hasReceivers) return false;
+    return !this.#opening || this.#connection.hasTaken || this.#connection.queuedMessages > 0;
+  }
+
   takeMessage(data: string | Buffer): boolean {
     if (this.#over) return true;
     // A receive that a handler left behind comes first, and then what is waiting.
@@ -165,13 +177,13 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   resume(ctx: Context): void {
     this.#runOn(ctx);
-    this.#handleQueued();
+    this.#goOn();
   }
 
   resumeWithError(ctx: Context, error: unknown): void {
     this.#fail(error, ctx);
     this.#finish(ctx);
-    this.#handleQueued();
+    this.#goOn();
   }
 
   // ----------------------------------------------------------------------------------------------------------------
@@ -185,8 +197,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
       this.#fail(error, ctx);
     }
     if (this.#handlers.ownsStream) ctx.closed();
+    this.#opening = false;
     this.#finish(ctx);
-    this.#handleQueued();
+    this.#goOn();
   }
 
   /** Runs the handlers for one message. */
@@ -207,6 +220,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
       this.#fail(error, ctx);
     }
     this.#finish(ctx);
+  }
+
+  /** Goes on when handlers are done that took time: with what came meanwhile. */
+  #goOn(): void {
+    this.#handleQueued();
+    if (!this.#busy) this.#connection.onHandled();
   }
 
   /** Handles the messages that came while handlers were running. */

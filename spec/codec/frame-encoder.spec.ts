@@ -573,3 +573,29 @@ describe('FrameEncoder.hold', () => {
     assert.equal(encoder.take()[0]!.buffer, other.take()[0]!.buffer, 'they share a block again');
   });
 });
+
+describe('FrameEncoder, payloads that change once they are sent', () => {
+  it('tells when one that is kept by reference was transferred, shrunk or grown', () => {
+    const changes: ((buffer: ArrayBuffer) => void)[] = [
+      (buffer) => structuredClone(buffer, { transfer: [buffer] }),
+      (buffer) => (buffer as ArrayBuffer & { resize(size: number): void }).resize(20_000),
+      (buffer) => (buffer as ArrayBuffer & { resize(size: number): void }).resize(40_000),
+    ];
+    for (const change of changes) {
+      for (const hold of [false, true]) {
+        const Resizable = ArrayBuffer as unknown as new (length: number, options: object) => ArrayBuffer;
+        const buffer = new Resizable(30_000, { maxByteLength: 50_000 });
+        const encoder = new FrameEncoder(false);
+        encoder.addTextFrame(0x81, 'before');
+        encoder.addFrame(0x82, new Uint8Array(buffer));
+        encoder.addTextFrame(0x81, 'behind');
+        assert.equal(encoder.isIntact, true);
+        if (hold) encoder.hold();
+        change(buffer);
+        assert.equal(encoder.isIntact, false);
+        encoder.take();
+        assert.equal(encoder.isIntact, true, 'what was taken is another matter');
+      }
+    }
+  });
+});

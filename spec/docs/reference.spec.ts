@@ -128,7 +128,11 @@ describe('docs/reference/options.md', () => {
   it('states a unit for each number', () => {
     for (const [name, value] of defaults) {
       if (typeof value !== 'number' || name === 'port') continue;
-      const units = { maxQueuedMessages: 'A number of messages', maxConnections: 'A number of WebSockets' };
+      const units = {
+        maxQueuedMessages: 'A number of messages',
+        maxConnections: 'A number of WebSockets',
+        maxPipelinedRequests: 'A number of requests',
+      };
       const unit = name.endsWith('Bytes')
         ? 'Bytes'
         : name.endsWith('Ms')

@@ -83,6 +83,54 @@ describe('Liveness', () => {
     assert.ok(timerWheel.now >= now + 6);
   });
 
+  it('takes a peer for dead that reads nothing of what waits for it, made to wait or not, whatever it sends', async () => {
+    for (const isPaused of [false, true]) {
+      const { liveness, host, seen } = watch();
+      host.isPaused = isPaused;
+      host.hasUnsent = true;
+      await until('the end', () => {
+        liveness.heard();
+        return seen.length > 0;
+      });
+      assert.deepEqual(seen, ['dead']);
+    }
+  });
+
+  it('takes no peer for dead that is made to wait, and reads', async () => {
+    const { host, seen } = watch();
+    Object.assign(host, { isPaused: true, hasUnsent: true });
+    const { now } = timerWheel;
+    await until('ticks', () => {
+      host.leftBytes = timerWheel.now;
+      return timerWheel.now > now + 4;
+    });
+    assert.deepEqual(seen, []);
+  });
+
+  it('takes a peer for idle that is made to wait, and reads nothing of what waits for it', async () => {
+    const { host, seen } = watch({ heartbeatIntervalMs: 0, idleTimeoutMs: 100 });
+    Object.assign(host, { isPaused: true, hasUnsent: true });
+    const { now } = timerWheel;
+    await until('ticks', () => {
+      host.leftBytes = timerWheel.now;
+      return timerWheel.now > now + 7;
+    });
+    assert.deepEqual(seen, [], 'while it reads');
+    await until('the end', () => seen.length > 0);
+    assert.deepEqual(seen, ['idle']);
+  });
+
+  it('gives a peer its time to close anew', async () => {
+    const { liveness, seen } = watch({ closeTimeoutMs: 150 });
+    liveness.startClosing();
+    const { now } = timerWheel;
+    await until('ticks', () => timerWheel.now >= now + 2);
+    liveness.startClosing();
+    liveness.extendClosing();
+    await until('the end', () => seen.length > 0);
+    assert.ok(timerWheel.now >= now + 5);
+  });
+
   it('beats on for a peer that is heard, and ends no sooner than two heartbeats behind the last word', async () => {
     const { liveness, pings, seen } = watch({ heartbeatIntervalMs: 100 });
     for (let beat = 1; beat <= 3; beat++) {

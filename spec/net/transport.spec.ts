@@ -56,7 +56,7 @@ for (const [name, makePair] of TRANSPORTS) {
       there.write('bcd');
       const head = Buffer.from('a');
       transport.start(head);
-      assert.equal(events.received.toString(), 'a');
+      assert.match(events.received.toString(), /^a/);
       assert.equal(head.toString(), 'a', 'the head is not changed');
       await until('all bytes', () => events.received.length === 4);
       there.write('efg');

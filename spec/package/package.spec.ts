@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { ERROR_CODES } from '../../lib/errors.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAX_LINES = 400;
 
 function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
@@ -75,12 +74,5 @@ describe('files', () => {
       specs.filter((path) => !/^[^/]+\/[^/]+\.spec\.ts$/.test(path)),
       [],
     );
-  });
-
-  it(`of lib have at most ${MAX_LINES} lines`, () => {
-    const sources = list('lib').filter((path) => path.endsWith('.ts'));
-    assert.ok(sources.length > 0);
-    const long = sources.filter((path) => read(join('lib', path)).trimEnd().split('\n').length > MAX_LINES);
-    assert.deepEqual(long, []);
   });
 });

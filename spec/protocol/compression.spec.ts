@@ -387,6 +387,40 @@ describe('Protocol that sends compressed messages', () => {
     }
   });
 
+  it('fails the connection when bytes that wait are no longer what was sent, and sends none of them', async () => {
+    const slow = 'slow one'.padEnd(20_000);
+    for (const [position, message] of [
+      [0, Buffer.from(slow)],
+      [1, Buffer.alloc(20_000)],
+    ] as const) {
+      const { recorder, compression } = open();
+      const own = new Uint8Array(new ArrayBuffer(message.length));
+      own.set(message);
+      if (position === 1) recorder.protocol.sendMessage('slow first');
+      recorder.protocol.sendMessage(own);
+      recorder.protocol.sendMessage('behind');
+      assert.ok(recorder.protocol.outputBytes >= message.length);
+      structuredClone(own.buffer, { transfer: [own.buffer] });
+      await compression.finish();
+      await recorder.settle();
+      assert.equal(recorder.errors[0]?.code, 'WS_ERR_MESSAGE_CHANGED');
+      assert.equal(assertSentClose(recorder, 1011), '');
+      assert.equal(recorder.sent().length, position + 1);
+      assert.equal(recorder.count('finished'), 1);
+    }
+  });
+
+  it('counts the bytes that wait as they were when they were sent', async () => {
+    const { recorder, compression } = open();
+    recorder.protocol.sendMessage('slow one');
+    recorder.protocol.sendMessage(Buffer.alloc(10));
+    assert.equal(recorder.protocol.outputBytes, 18);
+    await compression.finish();
+    await recorder.settle();
+    recorder.protocol.takeOutput();
+    assert.equal(recorder.protocol.outputBytes, 0);
+  });
+
   it('lets go of the compression with the connection, once', async () => {
     const { recorder, compression } = open();
     recorder.protocol.sendMessage('slow one');

@@ -446,6 +446,59 @@ describe('Protocol, closing', () => {
     }
   });
 
+  forEachRole('sends on until it answers a Close frame, where that is to wait', (role) => {
+    const recorder = new ProtocolRecorder(role);
+    const { protocol } = recorder;
+    recorder.answersLater = true;
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000, 'bye')));
+    assert.deepEqual([protocol.state, protocol.canSend, protocol.isAnswerDue], ['closing', true, true]);
+    assertIgnoresInput(recorder);
+    protocol.sendMessage('still');
+    assert.throws(() => protocol.sendPing(), CLOSED_ERROR);
+    protocol.receiveHalfEnd();
+    protocol.sendMessage('going');
+    assert.equal(recorder.count('finished'), 0);
+    protocol.answerClose();
+    protocol.answerClose();
+    assert.deepEqual([protocol.canSend, protocol.isAnswerDue, recorder.count('finished')], [false, false, 1]);
+    assert.throws(() => protocol.sendMessage('late'), CLOSED_ERROR);
+    assertSent(recorder, [
+      [1, 'still'],
+      [1, 'going'],
+      [8, closePayload(4000)],
+    ]);
+    assert.deepEqual(protocol.close, { code: 4000, reason: 'bye', wasClean: true });
+  });
+
+  it('answers a Close frame that waits for it by its own code when this side closes, or fails', () => {
+    for (const end of [
+      ({ protocol }: ProtocolRecorder) => protocol.sendClose(4001, 'mine'),
+      ({ protocol }: ProtocolRecorder) => protocol.fail(new Error('mine')),
+    ]) {
+      const recorder = new ProtocolRecorder('server');
+      recorder.answersLater = true;
+      recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+      end(recorder);
+      assertSent(recorder, [[8, closePayload(4000)]]);
+      assert.equal(recorder.count('finished'), 1);
+      assert.equal(recorder.protocol.close?.code, 4000);
+    }
+  });
+
+  it('has nothing to answer where its own Close frame was sent before, or the transport has ended', () => {
+    const recorder = new ProtocolRecorder('server');
+    recorder.answersLater = true;
+    recorder.protocol.sendClose(1001);
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(1001)));
+    assert.deepEqual([recorder.protocol.isAnswerDue, recorder.count('finished')], [false, 1]);
+    const gone = new ProtocolRecorder('server');
+    gone.answersLater = true;
+    gone.receive(gone.peerFrame(CLOSE, closePayload(1000)));
+    gone.protocol.receiveEnd();
+    gone.protocol.answerClose();
+    assert.deepEqual([gone.protocol.canSend, gone.count('finished'), gone.sent()], [false, 0, []]);
+  });
+
   it('still receives what was sent before the peer saw the Close frame, and answers no ping any more', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.protocol.sendClose();
@@ -627,6 +680,45 @@ describe('Protocol.fail', () => {
     recorder.receive(hex('ff'));
     assertSent(recorder, []);
     assert.equal(recorder.protocol.state, 'closed');
+  });
+});
+
+describe('Protocol.receiveHalfEnd', () => {
+  forEachRole('sends what was sent before, and nothing more; is finished, and 1006', (role) => {
+    const recorder = new ProtocolRecorder(role);
+    const { protocol } = recorder;
+    protocol.sendMessage('before');
+    protocol.receiveHalfEnd();
+    assert.deepEqual([protocol.state, protocol.canSend, recorder.count('finished')], ['closing', false, 1]);
+    assert.throws(() => protocol.sendMessage('late'), CLOSED_ERROR);
+    protocol.sendClose();
+    protocol.fail(undefined);
+    assertSent(recorder, [[1, 'before']]);
+    assert.deepEqual(protocol.close, { code: 1006, reason: '', wasClean: false });
+    assertIgnoresInput(recorder);
+  });
+
+  it('leaves what is known of a connection that is closing, or closed', () => {
+    const recorder = new ProtocolRecorder('client');
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+    recorder.protocol.receiveHalfEnd();
+    assert.deepEqual([recorder.protocol.close?.code, recorder.count('finished')], [4000, 2]);
+    recorder.protocol.receiveEnd();
+    recorder.protocol.receiveHalfEnd();
+    assert.deepEqual([recorder.protocol.state, recorder.count('finished')], ['closed', 2]);
+  });
+});
+
+describe('Protocol.takeOutput', () => {
+  it('hands nothing over when bytes that are kept by reference were transferred', () => {
+    const recorder = new ProtocolRecorder('server');
+    const large = new Uint8Array(20_000);
+    recorder.protocol.sendMessage('before');
+    recorder.protocol.sendMessage(large);
+    structuredClone(large.buffer, { transfer: [large.buffer] });
+    assert.deepEqual(recorder.sent(), []);
+    assert.equal(recorder.errors[0]?.code, 'WS_ERR_MESSAGE_CHANGED');
+    assert.equal(recorder.protocol.outputBytes, 0);
   });
 });
 

@@ -70,6 +70,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 /** Looks after one connection: takes the messages that `take` wants, and remembers how it ended. */
 export class TestOwner implements ConnectionOwner {
   readonly isBusy = false;
+  readonly isHandling = false;
   take: ((data: string | Buffer) => boolean) | undefined;
   closed: CloseInfo[] = [];
 

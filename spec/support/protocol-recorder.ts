@@ -22,6 +22,8 @@ export class ProtocolRecorder implements ProtocolEvents {
   readonly protocol: Protocol;
   readonly events: RecordedEvent[] = [];
   readonly errors: WebSocketError[] = [];
+  /** Whether the peer's Close frame is answered by `answerClose`, and not at once. */
+  answersLater = false;
   /** Is called with each event, and may call the protocol back. */
   on: ((event: RecordedEvent) => void) | undefined;
   #sent: Buffer[] = [];
@@ -113,6 +115,14 @@ export class ProtocolRecorder implements ProtocolEvents {
   onProtocolError(error: WebSocketError): void {
     this.errors.push(error);
     this.#record({ type: 'error', code: error.code });
+  }
+
+  onOutputChanged(error: WebSocketError): void {
+    this.errors.push(error);
+  }
+
+  onPeerClose(): boolean {
+    return this.answersLater;
   }
 
   onHold(): void {

@@ -1,0 +1,30 @@
+import { Buffer } from 'node:buffer';
+import { ConnectionClosedError, LimitError } from '../errors.ts';
+import { Context } from './context.ts';
+import { runHandlers } from './hooks.ts';
+import type { HttpExchange } from './http-exchange.ts';
+import { Response } from './response.ts';
+import type { Routes } from './routes.ts';
+import type { ReportError } from './upgrades.ts';
+
+/** Answers a plain HTTP request: reads its body, runs the handlers of its path, and sends what they set. Never rejects. */
+export async function answerRequest(exchange: HttpExchange, routes: Routes, reportError: ReportError): Promise<void> {
+  const match = routes.match(exchange.head.path);
+  if (match !== undefined) exchange.head.params = match.params;
+  const response = new Response();
+  let ctx = new Context(exchange, Buffer.alloc(0), response);
+  try {
+    ctx = new Context(exchange, await exchange.readBody(), response);
+    await runHandlers(routes.handlersOf(match?.value).message, ctx);
+    if (ctx.getClosed()) await exchange.close(response);
+    else await exchange.finish(response);
+  } catch (error) {
+    if (error instanceof ConnectionClosedError && !exchange.isOpen) return;
+    // Nothing of what was meant for a success goes out with an error.
+    if (!exchange.isStarted) response.clear();
+    const isTooLarge = error instanceof LimitError && error.code === 'WS_ERR_REQUEST_BODY_TOO_LARGE';
+    if (isTooLarge) response.setBody(error.message);
+    else await reportError(error, ctx);
+    exchange.abandon(isTooLarge ? 413 : 500, response);
+  }
+}

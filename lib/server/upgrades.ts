@@ -1,0 +1,160 @@
+import type { Buffer } from 'node:buffer';
+import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { HandshakeError } from '../errors.ts';
+import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { surviveErrors } from '../net/transport.ts';
+import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
+import { Context } from './context.ts';
+import { type Handler, runHandlers } from './hooks.ts';
+import type { ResolvedOptions } from './options.ts';
+import { RequestHead } from './request-head.ts';
+import type { Response } from './response.ts';
+import { Roster } from './roster.ts';
+import type { Routes } from './routes.ts';
+import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
+import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
+import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
+
+/** Why upgrades are refused that come too late. */
+export const CLOSING = 'the server is shutting down';
+
+/** Is told of an error of user code. Never throws. */
+export type ReportError = (error: unknown, ctx: Context) => Promise<void>;
+
+/** Answers upgrade requests, and keeps account of them and of the WebSockets that came of them. */
+export class Upgrades implements UpgradeHost, SessionHost {
+  /** Those that wait for a response before them, are not decided, or were refused and linger. */
+  readonly waiting: Roster<UpgradeExchange | WaitingUpgrade> = new Roster();
+  readonly sessions: Roster<WebSocketSession> = new Roster();
+  /** Whether all are refused, since the server is shutting down. */
+  isClosing = false;
+  readonly reportError: ReportError;
+  readonly #options: ResolvedOptions;
+  readonly #routes: Routes;
+  readonly #middleware: Handler[] = [];
+
+  /** @param options - may change: what counts is what they are when a request comes */
+  constructor(options: ResolvedOptions, routes: Routes, reportError: ReportError) {
+    this.#options = options;
+    this.#routes = routes;
+    this.reportError = reportError;
+  }
+
+  addMiddleware(handler: Handler): void {
+    this.#middleware.push(handler);
+  }
+
+  /** Answers an upgrade request. Never throws for what the client sent. @param head - bytes that were read behind it */
+  handle(request: UpgradeHead, socket: Duplex, head: Buffer): void {
+    surviveErrors(socket);
+    const response = responseUnderWay(socket);
+    if (response === undefined) this.#answer(request, socket, head, undefined);
+    else this.#wait(request, socket, head, response);
+  }
+
+  // --- told by upgrades and sessions ------------------------------------------------------------------------------
+
+  onUpgradeWaiting(exchange: UpgradeExchange): void {
+    this.waiting.add(exchange);
+  }
+
+  onUpgradeOver(exchange: UpgradeExchange): void {
+    this.waiting.delete(exchange);
+  }
+
+  onSessionClosed(session: WebSocketSession): void {
+    this.sessions.delete(session);
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------
+
+  /** Has an upgrade wait for the responses to the requests before it. */
+  #wait(request: UpgradeHead, socket: Duplex, head: Buffer, response: ServerResponse): void {
+    const waiting = new WaitingUpgrade(socket, head, response, this.#options.handshakeTimeoutMs, {
+      onTurn: (held, refusal) => {
+        this.#answer(request, socket, held, refusal);
+        this.waiting.delete(waiting);
+      },
+      onGone: () => this.waiting.delete(waiting),
+    });
+    this.waiting.add(waiting);
+    if (this.isClosing) waiting.refuseWith(503, CLOSING);
+  }
+
+  #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): void {
+    const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
+    let upgrade: ServerUpgrade;
+    try {
+      if (refusal !== undefined) throw refusal;
+      if (this.isClosing) throw new HandshakeError(503, CLOSING);
+      upgrade = readUpgrade(request, this.#options.origins);
+    } catch (error) {
+      void this.#refuse(exchange, error, new Context(exchange, ''));
+      return;
+    }
+    if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(this.#options.nodelay);
+    this.#decide(exchange, upgrade, socket, head);
+  }
+
+  /** Runs the middleware, and then opens the WebSocket or refuses it: at once, if that is possible. */
+  #decide(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
+    const match = this.#routes.match(exchange.head.path);
+    if (match !== undefined) exchange.head.params = match.params;
+    const ctx = new Context(exchange, '');
+    const decide = () => {
+      if (exchange.isOver) {
+        exchange.giveUp();
+        return;
+      }
+      const response = ctx.getResponse();
+      if (ctx.getAborted() || ctx.getClosed() || response.isSet) {
+        exchange.refuse(response);
+        return;
+      }
+      if (match === undefined) throw new HandshakeError(404, 'no route has this path');
+      if (this.isClosing) throw new HandshakeError(503, CLOSING);
+      if (this.sessions.size >= this.#options.maxConnections) {
+        throw new HandshakeError(
+          503,
+          'the server has all the WebSockets it takes; its option maxConnections allows more',
+        );
+      }
+      this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
+    };
+    try {
+      const pending = runHandlers(this.#middleware, ctx);
+      if (pending === undefined) {
+        decide();
+        return;
+      }
+      exchange.expireAfter(this.#options.handshakeTimeoutMs);
+      pending.then(decide).catch((error) => this.#refuse(exchange, error, ctx));
+    } catch (error) {
+      void this.#refuse(exchange, error, ctx);
+    }
+  }
+
+  #open(
+    exchange: UpgradeExchange,
+    upgrade: ServerUpgrade,
+    handlers: SessionHandlers,
+    response: Response,
+    socket: Duplex,
+    head: Buffer,
+  ): void {
+    const acceptance = acceptUpgrade(upgrade, response, this.#options);
+    exchange.accept(acceptance.head);
+    const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, acceptance);
+    session.attributes = exchange.attributes;
+    this.sessions.add(session);
+    session.start(head);
+  }
+
+  /** Refuses for an error, and reports it if it is one of user code. */
+  async #refuse(exchange: UpgradeExchange, error: unknown, ctx: Context): Promise<void> {
+    const known = error instanceof HandshakeError;
+    exchange.refuseWith(known ? error.httpStatus : 500, known ? error.message : '');
+    if (!known) await this.reportError(error, ctx);
+  }
+}

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { Duplex } from 'node:stream';
+import { afterEach, describe, it } from 'node:test';
+import { Connection } from '../../lib/net/connection.ts';
+import type { ConnectionLimits } from '../../lib/net/limits.ts';
+import { timerWheel } from '../../lib/net/timer-wheel.ts';
+import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { CONNECTION_LIMITS, type Pair, receive, TestOwner, TRANSPORTS } from '../support/connections.ts';
+import { type Deferred, defer, settle, soon, until } from '../support/watchdog.ts';
+import { clientFrame, closeFrame, WsClient } from '../support/ws-client.ts';
+
+// What ends a connection comes in the midst of something else: of messages that are being compressed or decompressed, of a
+// full queue, of a read.
+
+afterEach(cleanUp);
+
+/** Compresses nothing, and takes its time for that, as well as for what it decompresses. */
+class SlowCompression implements MessageCompression {
+  readonly #pending: Deferred[] = [];
+
+  async compress(): Promise<Compressed> {
+    await this.#wait();
+    return undefined;
+  }
+
+  async decompress(isText: boolean, bytes: Buffer, start: number, end: number): Promise<Decompressed> {
+    const payload = Buffer.from(bytes.subarray(start, end));
+    await this.#wait();
+    return isText ? payload.toString() : payload;
+  }
+
+  close(): void {}
+
+  get pending(): number {
+    return this.#pending.length;
+  }
+
+  /** Ends what is pending, and what is behind it. */
+  async finish(): Promise<void> {
+    while (this.#pending.length > 0) {
+      this.#pending.shift()!.resolve();
+      await settle(1);
+    }
+  }
+
+  #wait(): Promise<void> {
+    const deferred = defer();
+    this.#pending.push(deferred);
+    return deferred.promise;
+  }
+}
+
+async function open(makePair: () => Promise<Pair>, limits: Partial<ConnectionLimits> = {}) {
+  const [here, there] = await makePair();
+  const compression = new SlowCompression();
+  const owner = new TestOwner();
+  const connection = new Connection(here, 'server', { ...CONNECTION_LIMITS, ...limits }, '', compression);
+  const client = new WsClient(there);
+  connection.start(owner);
+  onCleanUp(() => connection.destroy());
+  return { connection, owner, client, compression };
+}
+
+/** Waits until the wheel has turned for so long. */
+async function turns(count: number): Promise<void> {
+  const { now } = timerWheel;
+  await until('ticks', () => timerWheel.now > now + count);
+}
+
+for (const [name, makePair] of TRANSPORTS) {
+  describe(`the end of a connection over ${name}, while messages are being compressed`, () => {
+    for (const behind of ['nothing', 'FIN'] as const) {
+      it(`comes behind them, after the peer's Close frame and ${behind}, and no heartbeat goes out`, async () => {
+        const { connection, client, compression } = await open(makePair, {
+          heartbeatIntervalMs: 50,
+          closeTimeoutMs: 100,
+        });
+        for (const text of ['a', 'b', 'c']) void connection.send(text);
+        client.close(4000);
+        if (behind === 'FIN') client.end();
+        await until('the Close frame', () => connection.state === 'closing');
+        // Past heartbeats, and the time to close: it is not the peer that is slow.
+        await turns(6);
+        assert.equal(compression.pending, 1);
+        await compression.finish();
+        assert.deepEqual(await client.receiveAll(3), ['a', 'b', 'c']);
+        assert.deepEqual(await client.receiveClose(false), { code: 4000, reason: '' });
+        client.end();
+        assert.deepEqual(await soon('the end', connection.closed), { code: 4000, reason: '', wasClean: true });
+      });
+    }
+
+    it('comes behind them after a FIN alone', async () => {
+      const { connection, client, compression } = await open(makePair);
+      for (const text of ['a', 'b']) void connection.send(text);
+      client.end();
+      await until('the FIN', () => connection.isFinished);
+      await assert.rejects(connection.send('late'), { code: 'WS_ERR_CONNECTION_CLOSED' });
+      await compression.finish();
+      assert.deepEqual(await client.receiveAll(2), ['a', 'b']);
+      await client.waitForEnd();
+      assert.equal((await soon('the end', connection.closed)).code, 1006);
+    });
+  });
+
+  describe(`the end of a connection over ${name}, behind messages that wait`, () => {
+    it('is told behind all of them, when they are decompressed and the queue is full', async () => {
+      const { connection, client, compression } = await open(makePair, { maxQueuedMessages: 2 });
+      const messages = Array.from({ length: 10 }, (_, i) => `message ${i}`);
+      const frames = messages.map((text, i) => clientFrame(i % 2 === 0 ? 0xc1 : 0x81, text));
+      client.write(Buffer.concat(frames)).end();
+      const got: unknown[] = [];
+      const all = (async () => {
+        for (;;) got.push(await receive(connection));
+      })();
+      all.catch(() => {});
+      await until('all', () => {
+        void compression.finish();
+        return got.length === messages.length;
+      });
+      assert.deepEqual(got, messages);
+      await assert.rejects(all, { code: 'WS_ERR_CONNECTION_CLOSED' });
+      assert.equal((await soon('the end', connection.closed)).code, 1006);
+    });
+  });
+
+  describe(`bytes that are transferred, over ${name}`, () => {
+    for (const when of ['while they wait to be compressed', 'before they are written'] as const) {
+      it(`end the connection that they were sent to, and no other: ${when}`, async (t) => {
+        const warned = t.mock.method(process, 'emitWarning', () => {});
+        const [{ connection, client, compression }, other] = [await open(makePair), await open(makePair)];
+        const bytes = new Uint8Array(50_000);
+        const compress = when === 'before they are written' ? false : undefined;
+        void connection.send('first', false);
+        if (compress === undefined) void connection.send('slow');
+        void connection.send(bytes, compress);
+        structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+        void other.connection.send('other', false);
+        await until('the end', () => {
+          void compression.finish();
+          return connection.state !== 'open' || client.ended;
+        });
+        if (compress === undefined) {
+          assert.deepEqual(await client.receiveAll(2), ['first', 'slow']);
+          assert.equal((await client.receiveClose(false)).code, 1011);
+          client.end();
+        }
+        assert.equal((await soon('the end', connection.closed)).code, 1006);
+        assert.equal(await other.client.receive(), 'other');
+        assert.equal(other.connection.state, 'open');
+        assert.equal(warned.mock.callCount(), 1);
+        await assert.rejects(async () => receive(connection), { code: 'WS_ERR_MESSAGE_CHANGED' });
+      });
+    }
+  });
+}
+
+describe('a stream that brings what comes next while it is written to', () => {
+  /** What is written at one end is read at the other before `write` returns. */
+  function synchronousPair(): Pair {
+    class End extends Duplex {
+      other: End | undefined;
+
+      override _read(): void {}
+
+      override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+        done();
+        this.other!.push(chunk);
+      }
+
+      override _final(done: () => void): void {
+        this.other!.push(null);
+        done();
+      }
+    }
+    const [here, there] = [new End(), new End()];
+    here.other = there;
+    there.other = here;
+    return [here, there];
+  }
+
+  for (const cut of [0, 3]) {
+    it(`has it read behind what is being read, and the end behind that; cut at ${cut}`, async () => {
+      const [here, there] = synchronousPair();
+      const owner = new TestOwner();
+      const connection = new Connection(here, 'server', CONNECTION_LIMITS);
+      onCleanUp(() => connection.destroy());
+      const got: unknown[] = [];
+      owner.take = (data) => {
+        got.push(data);
+        void connection.send(`ack ${data}`);
+        void connection.flush();
+        return true;
+      };
+      const answers = Buffer.concat([clientFrame(0x81, '4'), clientFrame(0x81, '5'), closeFrame(4000)]);
+      there.once('data', () => {
+        if (cut > 0) there.write(answers.subarray(0, cut));
+        there.end(answers.subarray(cut));
+      });
+      connection.start(owner);
+      there.write(Buffer.concat(['1', '2', '3'].map((text) => clientFrame(0x81, text))));
+      assert.equal((await soon('the end', connection.closed)).code, 4000);
+      assert.deepEqual(got, ['1', '2', '3', '4', '5']);
+    });
+  }
+});

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, it } from 'node:test';
+import { ConnectionClosedError } from '../../lib/errors.ts';
+import { Server } from '../../lib/server/server.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { memoryPair } from '../support/connections.ts';
+import { makeServer, run } from '../support/running-server.ts';
+import { defer, settle, soon, until } from '../support/watchdog.ts';
+import { clientFrame, httpRequest, upgradeRequest, WsClient } from '../support/ws-client.ts';
+
+afterEach(cleanUp);
+
+const PIECE = Buffer.alloc(100_000, 'x');
+
+/** A server whose /stream sends `pieces`, and counts. */
+function makeStreaming(pieces: number, options: ConstructorParameters<typeof Server>[0] = {}) {
+  const { server, errors } = makeServer(options);
+  const seen = { begun: 0, over: 0, failures: [] as unknown[] };
+  server.route('/stream', async (ctx) => {
+    seen.begun++;
+    try {
+      for (let i = 0; i < pieces; i++) await ctx.sendResponseBody(PIECE);
+    } catch (error) {
+      seen.failures.push(error);
+      throw error;
+    } finally {
+      seen.over++;
+    }
+  });
+  server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+  return { server, errors, seen };
+}
+
+/** An application on node:http that a server is attached to. Its responses wait for `gate`. */
+async function makeAttached(server: Server, gate: Promise<unknown>): Promise<HttpServer> {
+  const http = createServer(async (_request, response) => {
+    await gate;
+    response.end('from the application');
+  });
+  server.attach(http);
+  onCleanUp(() => {
+    http.close();
+    http.closeAllConnections();
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  return http;
+}
+
+const portOf = (http: HttpServer) => (http.address() as AddressInfo).port;
+
+describe('An upgrade behind a response', () => {
+  it('leaves a stream its way to a client that reads, and is answered behind it', async () => {
+    const { server, errors, seen } = makeStreaming(50);
+    const client = await WsClient.connect(await run(server));
+    client.write(
+      Buffer.concat([Buffer.from(httpRequest('GET', '/stream') + upgradeRequest('/echo')), clientFrame(0x81, 'early')]),
+    );
+    client.write(clientFrame(0x81, 'later'));
+    assert.equal((await client.readResponse()).body.length, 50 * PIECE.length);
+    assert.equal((await client.readHead()).status, 101);
+    assert.equal(await client.receive(), 'early');
+    assert.equal(await client.receive(), 'later');
+    assert.equal(await client.send('last').receive(), 'last');
+    assert.deepEqual([seen.over, errors], [1, []]);
+  });
+
+  it('takes what comes in pieces while it waits, in order', async () => {
+    const { server } = makeServer();
+    const gate = defer();
+    server.route('/slow', () => gate.promise);
+    server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+    server.upgradeMiddleware(() => settle(3));
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/slow') + upgradeRequest('/echo'));
+    const frames = Buffer.concat(Array.from({ length: 60 }, (_, i) => clientFrame(0x81, `message ${i}`)));
+    for (let i = 0; i < frames.length; i += 100) {
+      client.write(frames.subarray(i, i + 100));
+      await settle(2);
+    }
+    gate.resolve();
+    assert.equal((await client.readResponse()).status, 200);
+    assert.equal((await client.readHead()).status, 101);
+    for (let i = 0; i < 60; i++) assert.equal(await client.receive(), `message ${i}`);
+  });
+
+  it('is not read without bound, and loses nothing of a client that sends before the answer', async () => {
+    const { server } = makeServer();
+    const gate = defer();
+    server.route('/slow', () => gate.promise);
+    let bytes = 0;
+    server.route('/count', (ctx) => {
+      bytes += ctx.getRequestBody().length;
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/slow') + upgradeRequest('/count'));
+    const message = clientFrame(0x82, Buffer.alloc(100_000));
+    for (let i = 0; i < 200; i++) client.write(message);
+    let before = -1;
+    while (before !== client.socket.writableLength) {
+      before = client.socket.writableLength;
+      await settle(100);
+    }
+    assert.ok(before > 0, 'not all is read');
+    gate.resolve();
+    await until('all of it', () => bytes === 200 * 100_000);
+  });
+
+  it('is let go of when the client ends its side, or resets', async () => {
+    const { server, errors, seen } = makeStreaming(Number.POSITIVE_INFINITY, { handshakeTimeoutMs: 60_000 });
+    const port = await run(server);
+    for (const leave of ['end', 'reset'] as const) {
+      const client = await WsClient.connect(port, { allowHalfOpen: true });
+      client.write(httpRequest('GET', '/stream') + upgradeRequest('/echo'));
+      await client.readHead();
+      client[leave]();
+      await client.waitForEnd();
+    }
+    await until('the handlers', () => seen.over === 2);
+    assert.ok(seen.failures.every((error) => error instanceof ConnectionClosedError));
+    await soon('the close', server.close({ timeout: 60_000 }));
+    assert.deepEqual(errors, []);
+  });
+
+  it('is let go of behind two responses when the client is gone, though a byte behind it was never read', async () => {
+    const { server, errors } = makeServer({ handshakeTimeoutMs: 60_000 });
+    const gate = defer();
+    let running = 0;
+    server.route('/part', async (ctx) => {
+      running++;
+      await gate.promise;
+      await ctx.sendResponseBody('part');
+      await ctx.close();
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/part').repeat(2) + upgradeRequest('/part'));
+    await until('both', () => running === 2);
+    client.write('x');
+    await settle(10);
+    client.socket.destroy();
+    gate.resolve();
+    await soon('the close', server.close({ timeout: 60_000 }));
+    assert.deepEqual(errors, []);
+  });
+
+  it('is refused in its turn when it waits for longer than handshakeTimeoutMs', async () => {
+    const { server } = makeServer({ handshakeTimeoutMs: 20 });
+    const gate = defer();
+    server.route('/slow', () => gate.promise);
+    server.route('/echo', () => assert.fail('no message'));
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/slow') + upgradeRequest('/echo'));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    client.write(clientFrame(0x81, 'thrown away'));
+    await settle(10);
+    gate.resolve();
+    assert.equal((await client.readResponse()).status, 200);
+    assert.equal((await client.readHead()).status, 408);
+    await client.waitForEnd();
+  });
+
+  it('is refused when the server closes, or cut with the response before it', async () => {
+    for (const cut of [false, true]) {
+      const server = new Server();
+      server.route('/echo', () => {});
+      const gate = defer();
+      const http = await makeAttached(server, gate.promise);
+      const client = await WsClient.connect(portOf(http));
+      client.write(httpRequest('GET', '/') + upgradeRequest('/echo'));
+      await settle(20);
+      const closed = server.close({ timeout: cut ? 20 : 60_000 });
+      if (!cut) {
+        gate.resolve();
+        assert.equal((await client.readResponse()).body, 'from the application');
+        assert.equal((await client.readHead()).status, 503);
+      }
+      await client.waitForEnd();
+      assert.deepEqual(await soon('the close', closed), { closed: 0, cut: 0 });
+    }
+  });
+});
+
+describe('An upgrade behind a response of an application', () => {
+  it('is answered behind it, over TCP and a Duplex', async () => {
+    for (const over of ['TCP', 'a Duplex']) {
+      const server = new Server();
+      server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+      const gate = defer();
+      const http = await makeAttached(server, gate.promise);
+      let client: WsClient;
+      if (over === 'TCP') client = await WsClient.connect(portOf(http));
+      else {
+        const [here, there] = await memoryPair();
+        http.emit('connection', here);
+        client = new WsClient(there);
+      }
+      client.write(httpRequest('GET', '/').repeat(2) + upgradeRequest('/echo'));
+      await settle(20);
+      assert.equal(client.available, 0);
+      gate.resolve();
+      for (let i = 0; i < 2; i++) assert.equal((await client.readResponse()).body, 'from the application');
+      assert.equal((await client.readHead()).status, 101);
+      assert.equal(await client.send('hello').receive(), 'hello');
+      await server.close({ timeout: 0 });
+    }
+  });
+
+  it('waits for one that began before the server was attached', async () => {
+    const server = new Server();
+    server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+    const responses: ServerResponse[] = [];
+    const http = createServer((_request, response) => responses.push(response));
+    onCleanUp(() => {
+      http.close();
+      http.closeAllConnections();
+    });
+    http.listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    const client = await WsClient.connect(portOf(http));
+    client.write(httpRequest('GET', '/'));
+    await until('the request', () => responses.length === 1);
+    server.attach(http);
+    client.write(upgradeRequest('/echo'));
+    await settle(20);
+    assert.equal(client.available, 0);
+    responses[0]!.end('whole');
+    assert.equal((await client.readResponse()).body, 'whole');
+    assert.equal((await client.readHead()).status, 101);
+    await server.close({ timeout: 0 });
+  });
+});
