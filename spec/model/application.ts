@@ -288,8 +288,10 @@ export class Application {
         // What it has sent is no longer there: that is the end of this connection only.
         peer.excuse('transferred');
         const bytes = new Uint8Array(50_000);
-        void this.#send(conversation, ctx, Buffer.from(bytes.buffer)).catch(() => {});
-        conversation.sends.at(-1)!.state = 'rejected';
+        // It may arrive nevertheless, if it has left.
+        conversation.sends.push({ body: Buffer.alloc(bytes.length), state: 'rejected', isDropped: false });
+        conversation.largestSend = Math.max(conversation.largestSend, bytes.length);
+        void ctx.sendResponseBody(bytes).catch(() => {});
         structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
         return;
       }
@@ -409,9 +411,14 @@ export class Application {
       responses.largestPiece = Math.max(responses.largestPiece, text.length);
       return text;
     };
-    const send = (text: string) => {
+    const send = async (text: string) => {
       expected.body += text;
-      return ctx.sendResponseBody(text);
+      try {
+        await ctx.sendResponseBody(text);
+      } catch (error) {
+        peer.excuse('backpressure');
+        throw error;
+      }
     };
     const whole = (text: string) => {
       expected.body = text;
@@ -431,7 +438,7 @@ export class Application {
         break;
       case 'pieces':
         for (let i = 0; i < count; i++) {
-          send(piece(i)).catch(() => peer.excuse('backpressure'));
+          send(piece(i)).catch(() => {});
         }
         await this.#wait();
         break;

@@ -76,7 +76,9 @@ function sendRequest(world: World, peer: Peer, { kind, wish, method }: RequestSe
   peer.requests.push({ id, kind: 'plain', method });
   const body = method === 'POST' ? makeBody(`${id}`, wish.bytes) : '';
   const headers = method === 'POST' ? { 'Content-Length': String(body.length) } : {};
-  peer.link.send(Buffer.from(httpRequest(method, target, headers) + body));
+  const head = httpRequest(method, target, headers);
+  world.expectHead(peer, head.length);
+  peer.link.send(Buffer.from(head + body));
 }
 
 interface UpgradeSettings {
@@ -96,7 +98,9 @@ function upgradeHead(peer: Peer, { path, decide, open, isCompressed }: UpgradeSe
 function sendUpgrade(world: World, peer: Peer, settings: UpgradeSettings): void {
   if (!peer.maySend || peer.requests.some((request) => request.kind === 'upgrade')) return;
   peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
-  peer.link.send(Buffer.from(upgradeHead(peer, settings)));
+  const head = upgradeHead(peer, settings);
+  world.expectHead(peer, head.length);
+  peer.link.send(Buffer.from(head));
 }
 
 // --- arbitraries --------------------------------------------------------------------------------------------------------
@@ -274,10 +278,8 @@ function openPeer(world: World, settings: OpenSettings): void {
   }
   world.connect(peer, road as 'run' | 'attach');
   for (const request of settings.requests) sendRequest(world, peer, request);
-  if (settings.requests.length > 0) world.expectHead(peer, peer.link.bytesOnTheirWay);
   if (upgrade !== undefined) {
     sendUpgrade(world, peer, upgrade);
-    if (settings.requests.length === 0) world.expectHead(peer, peer.link.bytesOnTheirWay);
     for (const message of messages) sendMessage(world, peer, message);
   }
   peer.link.deliver(delivery.bytes, delivery.pieceBytes);
@@ -357,7 +359,11 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
           const peer = pick(world, index);
           if (!peer.requests.some(({ kind }) => kind === 'upgrade')) return;
           peer.sendClose(hasCode ? 1000 : undefined);
-          if (hasEnd) peer.link.sendEnd();
+          if (hasEnd) {
+            // node:http cuts who ends before it is answered.
+            if (!peer.isUpgraded) peer.excuse('ended');
+            peer.link.sendEnd();
+          }
           peer.link.deliver(delivery.bytes, delivery.pieceBytes);
         },
         hasPeers,

@@ -89,6 +89,8 @@ export class Link {
   /** Whether the peer's end is. */
   isReset = false;
   hasThrown = false;
+  /** Whether the server's application took bytes away that were being written. */
+  isCorrupted = false;
   /** Grows with all that happens. */
   activity = 0;
 
@@ -247,6 +249,16 @@ export class Link {
     this.#held = [];
   }
 
+  #copy(chunks: readonly Buffer[]): Buffer {
+    try {
+      return Buffer.concat(chunks);
+    } catch {
+      // Memory that its owner has given away, though it was told to leave it alone.
+      this.isCorrupted = true;
+      return Buffer.alloc(0);
+    }
+  }
+
   #takeHeld(): void {
     while (this.#held.length > 0) {
       const first = this.#held[0]!;
@@ -254,9 +266,9 @@ export class Link {
       this.#held.shift();
       this.activity++;
       // Only now: what the server changes before a write is done arrives changed.
-      const bytes = Buffer.concat(first.chunks);
+      const bytes = this.#copy(first.chunks);
       this.leftBytes += bytes.length;
-      if (this.#isReading) {
+      if (this.#isReading && this.#unread.length === 0) {
         this.#events.onBytes(bytes);
       } else {
         this.#unread.push(bytes);
@@ -300,15 +312,18 @@ class MemoryStream extends Duplex {
   override pause(): this {
     super.pause();
     this.#link.activity++;
-    // Never ahead of what has been delivered before.
-    if (!this.#behaviour.deliversLate || this.#link.isGone || this.readableLength > 0) return this;
-    const late = this.#link.takeLate();
-    if (late !== undefined) {
-      this.isWanted = false;
-      this.#link.count(late);
-      this.emit('data', Buffer.from(late));
-    }
+    if (this.#behaviour.deliversLate) process.nextTick(() => this.#deliverLate());
     return this;
+  }
+
+  /** Delivers though it was told to pause, if there is anybody to hear it: never ahead of what was delivered before. */
+  #deliverLate(): void {
+    if (this.#link.isGone || this.readableLength > 0 || !this.isPaused() || this.listenerCount('data') === 0) return;
+    const late = this.#link.takeLate();
+    if (late === undefined) return;
+    this.isWanted = false;
+    this.#link.count(late);
+    this.emit('data', Buffer.from(late));
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {

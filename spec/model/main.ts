@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { showFound } from './show.ts';
 import { search } from './search.ts';
 
 const { values } = parseArgs({
@@ -17,11 +18,7 @@ for (let turn = 0; performance.now() - start < minutes * 60_000 && known.size < 
   const { found } = result;
   if (found === undefined) continue;
   known.add(found.key);
-  console.log(`\n== ${found.key}\nseed ${found.seed}, path ${found.path}, after ${executions} executions, ${((performance.now() - start) / 1000).toFixed(0)} s`);
-  const { options, steps, isPeaceful, closesFirst } = found.run;
-  console.log(JSON.stringify({ options, isPeaceful, closesFirst }));
-  console.log(String(steps).replaceAll('}),', '}),\n'));
-  console.log(String((found.error as Error).stack).split('\n').slice(0, 8).join('\n'));
+  console.log(`\n== ${showFound(found)}\nafter ${executions} executions`);
 }
 console.log(`${executions} executions, seed ${seed}, ${known.size} findings, ${((performance.now() - start) / executions).toFixed(1)} ms each`);
 process.exit(known.size > 0 ? 1 : 0);

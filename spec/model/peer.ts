@@ -28,6 +28,7 @@ export interface ReceivedResponse {
 /** The bits of a frame's first byte. */
 const FIN = 0x80;
 const RSV1 = 0x40;
+const MAX_FRAGMENTS = 200;
 
 /** How a message goes over the wire. */
 export interface Framing {
@@ -87,14 +88,16 @@ export class Peer {
   sendMessage(message: SentMessage, framing: Framing): void {
     if (!this.maySend) return;
     this.messages.push(message);
-    const { fragmentBytes, isBinary, isCompressed } = framing;
+    const { isBinary, isCompressed } = framing;
     let bytes: Buffer = Buffer.from(message.body as string);
     let bits = isBinary ? 2 : 1;
     if (isCompressed && this.#compression !== undefined) {
       bytes = this.#compression.compress(bytes);
       bits |= RSV1;
     }
-    if (fragmentBytes === 0 || bytes.length <= fragmentBytes) {
+    // Of very many fragments nothing new comes, and they take their time.
+    const fragmentBytes = Math.max(framing.fragmentBytes, Math.ceil(bytes.length / MAX_FRAGMENTS));
+    if (framing.fragmentBytes === 0 || bytes.length <= fragmentBytes) {
       this.link.send(clientFrame(FIN | bits, bytes));
       return;
     }
@@ -131,7 +134,7 @@ export class Peer {
 
   /** Reads what has come as far as it is whole. Throws nothing into the stream that brought it. */
   onBytes(bytes: Buffer): void {
-    if (this.finding !== undefined) return;
+    if (this.finding !== undefined || this.link.isCorrupted) return;
     this.#bytes = this.#bytes.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#bytes, bytes]);
     try {
       while (this.isUpgraded ? this.#readFrame() : this.#readResponse());
