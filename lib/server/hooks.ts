@@ -1,3 +1,4 @@
+import { RESOLVED } from '../net/promises.ts';
 import type { Context } from './context.ts';
 
 /** User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves. */
@@ -28,7 +29,8 @@ export function runUntilPending(handlers: readonly Handler[], ctx: Context): Pro
   for (let i = ctx.nextHandler; i < handlers.length; i++) {
     if (ctx.getAborted()) return undefined;
     const result: unknown = handlers[i]!(ctx);
-    if (isThenable(result)) {
+    // What a send returns that need not wait: to wait for it would take a quarter of an echo.
+    if (result !== RESOLVED && isThenable(result)) {
       ctx.nextHandler = i + 1;
       return result;
     }

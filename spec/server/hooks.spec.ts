@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { RESOLVED } from '../../lib/net/promises.ts';
 import { Context } from '../../lib/server/context.ts';
 import type { Exchange } from '../../lib/server/exchange.ts';
 import { answerNotFound, checkHandler, type Handler, runHandlers } from '../../lib/server/hooks.ts';
@@ -24,6 +25,16 @@ describe('runHandlers', () => {
     assert.equal(runHandlers(handlers, makeContext()), undefined);
     assert.deepEqual(calls, [1, 2, 3], 'and has run them all when it returns');
     assert.equal(runHandlers([], makeContext()), undefined);
+  });
+
+  it('does not wait for a send that need not', () => {
+    const calls: number[] = [];
+    const handlers = [1, 2].map((n) => () => {
+      calls.push(n);
+      return RESOLVED;
+    });
+    assert.equal(runHandlers(handlers, makeContext()), undefined);
+    assert.deepEqual(calls, [1, 2]);
   });
 
   it('waits for each handler that returns a promise, and only for those', async () => {

@@ -42,9 +42,7 @@ function addEcho(server: HyperlaneServer): void {
       await ctx.sendResponseBody(ctx.getRequestBody());
     });
   } else {
-    server.route('/', (ctx) => {
-      ctx.sendResponseBody(ctx.getRequestBody());
-    });
+    server.route('/', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
   }
 }
 
