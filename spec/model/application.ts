@@ -43,6 +43,8 @@ export interface Wish {
 interface Send {
   readonly body: string | Buffer;
   state: 'pending' | 'sent' | 'rejected';
+  /** Whether a message has asked for it. */
+  readonly isAnswer: boolean;
   /** Whether the policy was to throw it away. */
   readonly isDropped: boolean;
 }
@@ -165,7 +167,7 @@ export class Application {
     });
     const how = ctx.getRequestQuery('open');
     if (how === undefined) return;
-    void this.#send(conversation, ctx, 'welcome');
+    void this.#send(conversation, ctx, 'welcome', false);
     if (how === 'later') return this.#during(conversation, () => this.#wait());
   }
 
@@ -185,12 +187,12 @@ export class Application {
     this.findings.push(new Finding(ORACLE.alone, `${conversation.running} handlers of peer ${conversation.peer.id}`));
   }
 
-  #send(conversation: Conversation, ctx: Pick<Context, 'sendResponseBody'>, body: string | Buffer): Promise<void> {
+  #send(conversation: Conversation, ctx: Context, body: string | Buffer, isAnswer: boolean = true): Promise<void> {
     const { stream, sends, peer } = conversation;
     const isOver = stream.bufferedBytes > this.#maxBackpressureBytes;
     const isDropped = isOver && this.#policy === 'drop';
     if (isOver && this.#policy === 'close') peer.excuse('backpressure');
-    const send: Send = { body, state: 'pending', isDropped };
+    const send: Send = { body, state: 'pending', isDropped, isAnswer };
     conversation.largestSend = Math.max(conversation.largestSend, body.length);
     const promise = ctx.sendResponseBody(body);
     sends.push(send);
@@ -289,7 +291,7 @@ export class Application {
         peer.excuse('transferred');
         const bytes = new Uint8Array(50_000);
         // It may arrive nevertheless, if it has left.
-        conversation.sends.push({ body: Buffer.alloc(bytes.length), state: 'rejected', isDropped: false });
+        conversation.sends.push({ body: Buffer.alloc(bytes.length), state: 'rejected', isDropped: false, isAnswer: false });
         conversation.largestSend = Math.max(conversation.largestSend, bytes.length);
         void ctx.sendResponseBody(bytes).catch(() => {});
         structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
@@ -340,7 +342,7 @@ export class Application {
             message: receiver.recv(),
           });
           if (key === 'message') {
-            await this.#send(conversation, ctx, value);
+            await this.#send(conversation, ctx, value, false);
           } else {
             const { kind, id } = this.#take(conversation, value.getBody());
             if (kind === 'later') await this.#wait();

@@ -63,6 +63,12 @@ function sendMessage(world: World, peer: Peer, { kind, wish, framing, bytes }: M
   peer.sendMessage({ id: 0, body: framing.isBinary ? Buffer.from(text) : text }, framing);
 }
 
+/** Of what comes often, each asks for little. */
+function makeSmall<T extends { readonly wish: Wish }>(settings: T): T {
+  const { count, bytes } = settings.wish;
+  return { ...settings, wish: { count: Math.min(count, 2), bytes: Math.min(bytes, 4000) } };
+}
+
 interface RequestSettings {
   readonly kind: RequestKind;
   readonly wish: Wish;
@@ -234,7 +240,7 @@ const open: fc.Arbitrary<Step> = fc
     requests: fc.oneof(
       { weight: 4, arbitrary: fc.constant([]) },
       { weight: 2, arbitrary: fc.array(request, { minLength: 1, maxLength: 3 }) },
-      { weight: 1, arbitrary: request.map((one) => Array(40).fill(one) as RequestSettings[]) },
+      { weight: 1, arbitrary: request.map((one) => Array(40).fill(makeSmall(one)) as RequestSettings[]) },
     ),
     upgrade: fc.option(upgrade, { freq: 8, nil: undefined }),
     messages: firstMessages,
@@ -299,7 +305,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
           (world, { peer: index, message, times, delivery }) => {
             const peer = pick(world, index);
             if (!peer.requests.some(({ kind }) => kind === 'upgrade')) return;
-            for (let i = 0; i < times; i++) sendMessage(world, peer, message);
+            for (let i = 0; i < times; i++) sendMessage(world, peer, times > 4 ? makeSmall(message) : message);
             peer.link.deliver(delivery.bytes, delivery.pieceBytes);
           },
           hasPeers,
@@ -316,7 +322,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
           settings,
           (world, { peer: index, request, times, delivery }) => {
             const peer = pick(world, index);
-            for (let i = 0; i < times; i++) sendRequest(world, peer, request);
+            for (let i = 0; i < times; i++) sendRequest(world, peer, times > 2 ? makeSmall(request) : request);
             peer.link.deliver(delivery.bytes, delivery.pieceBytes);
           },
           hasPeers,
@@ -381,7 +387,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
             const peer = pick(world, index);
             const { link } = peer;
             if (how === 'end') {
-              if (peer.closeSent === undefined) peer.excuse('ended');
+              if (peer.closeSent === undefined || !peer.isUpgraded) peer.excuse('ended');
               link.sendEnd();
             } else if (how === 'reset') {
               peer.excuse('reset');
@@ -475,10 +481,10 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   },
 ];
 
-/** Steps of a run, in any order. */
-export function steps(maxCommands: number): fc.Arbitrary<Iterable<Step>> {
+/** Steps of a run, in any order. @param replayPath - which of them to take, of a run that was made smaller */
+export function steps(maxCommands: number, replayPath?: string): fc.Arbitrary<Iterable<Step>> {
   return fc.commands(
     STEPS.flatMap(({ weight, arbitrary }) => Array(weight).fill(arbitrary)),
-    { maxCommands, size: 'max' },
+    { maxCommands, size: 'max', ...(replayPath === undefined ? {} : { replayPath }) },
   );
 }

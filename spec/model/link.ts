@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { nextTurn } from './virtual-time.ts';
 
 /**
  * What lies between a peer and the server: bytes that are cut anywhere, arrive when they are told to, and block when the
@@ -75,6 +76,7 @@ export class Link {
   #room: number;
   #isReading = true;
   #writes = 0;
+  #isPumping = false;
   /** Bytes that have left the server, and when the latest did. */
   leftBytes = 0;
   /** Bytes that were delivered though nobody asked for them. */
@@ -186,12 +188,29 @@ export class Link {
 
   /** Gives the stream what has arrived, as long as it asks for it. */
   pump(): void {
+    if (this.behaviour.isSocket) this.#pumpOne();
+    else this.#pumpAll();
+    const isAtEnd = this.#endArrived && this.#arrived.length === 0 && !this.#isPumping;
+    if (this.isGone || !isAtEnd || this.#endTold) return;
+    this.#endTold = true;
+    this.#stream.push(null);
+  }
+
+  /** Node does all that waits between two reads of a socket. */
+  #pumpOne(): void {
+    if (this.isGone || this.#isPumping || this.#arrived.length === 0 || !this.#stream.isWanted) return;
+    this.#isPumping = true;
+    this.give(this.#arrived.shift()!);
+    nextTurn(() => {
+      this.#isPumping = false;
+      this.pump();
+    });
+  }
+
+  #pumpAll(): void {
     while (!this.isGone && this.#arrived.length > 0 && (this.#stream.isWanted || this.behaviour.deliversInWrite)) {
       this.give(this.#arrived.shift()!);
     }
-    if (this.isGone || this.#arrived.length > 0 || !this.#endArrived || this.#endTold) return;
-    this.#endTold = true;
-    this.#stream.push(null);
   }
 
   /** Whether anything has arrived that was not asked for. */
@@ -221,7 +240,7 @@ export class Link {
 
   write(chunks: readonly Buffer[], done: (error?: Error) => void): void {
     this.#writes++;
-    if (this.#writes === this.behaviour.throwsAt) {
+    if (this.behaviour.throwsAt > 0 && this.#writes >= this.behaviour.throwsAt && this.#stream.isInCall && !this.hasThrown) {
       this.hasThrown = true;
       throw new Error('thrown by a stream');
     }
@@ -285,6 +304,7 @@ class MemoryStream extends Duplex {
   readonly #link: Link;
   readonly #behaviour: Behaviour;
   isWanted = false;
+  #calls = 0;
 
   constructor(link: Link, behaviour: Behaviour) {
     super({ allowHalfOpen: true, emitClose: behaviour.emitsClose, highWaterMark: behaviour.highWaterMark });
@@ -297,6 +317,32 @@ class MemoryStream extends Duplex {
   override resume(): this {
     this.#link.activity++;
     return super.resume();
+  }
+
+  /** Whether somebody has called who can catch what is thrown. */
+  get isInCall(): boolean {
+    return this.#calls > 0;
+  }
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    return this.#called(() => super.write(chunk, ...(rest as [])));
+  }
+
+  override end(...args: unknown[]): this {
+    return this.#called(() => super.end(...(args as [])));
+  }
+
+  override uncork(): void {
+    this.#called(() => super.uncork());
+  }
+
+  #called<T>(call: () => T): T {
+    this.#calls++;
+    try {
+      return call();
+    } finally {
+      this.#calls--;
+    }
   }
 
   override _read(): void {

@@ -21,9 +21,6 @@ export const worldOptions: fc.Arbitrary<WorldOptions> = fc.record({
   maxConnections: fc.constantFrom(Number.POSITIVE_INFINITY, 2),
 });
 
-/** What a run does when its steps are done: how the peers leave. */
-export type Leaving = 'silent' | 'read' | 'shut down';
-
 export interface Run {
   readonly options: WorldOptions;
   readonly steps: Iterable<Step>;
@@ -31,12 +28,15 @@ export interface Run {
   readonly closesFirst: boolean;
 }
 
-export const runs: fc.Arbitrary<Run> = fc.record({
-  options: worldOptions,
-  steps: steps(MAX_STEPS),
-  isPeaceful: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
-  closesFirst: fc.boolean(),
-});
+/** @param replayPath - see `steps` */
+export function runs(replayPath?: string): fc.Arbitrary<Run> {
+  return fc.record({
+    options: worldOptions,
+    steps: steps(MAX_STEPS, replayPath),
+    isPeaceful: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+    closesFirst: fc.boolean(),
+  });
+}
 
 /** Runs all steps in a world of their own, and sees to it that it ends as it must. @throws {Finding} */
 export async function play({ options, steps, isPeaceful, closesFirst }: Run): Promise<void> {

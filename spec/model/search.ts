@@ -24,11 +24,11 @@ export function keyOf(error: unknown): string {
 export async function search(
   seed: number,
   numRuns: number,
-  options: { readonly known?: ReadonlySet<string>; readonly shrinks?: boolean } = {},
+  options: { readonly known?: ReadonlySet<string>; readonly shrinks?: boolean; readonly path?: string | undefined; readonly replayPath?: string | undefined } = {},
 ): Promise<{ executions: number; found: Found | undefined }> {
   let executions = 0;
   let wanted: string | undefined;
-  const property = fc.asyncProperty(runs, async (run) => {
+  const property = fc.asyncProperty(runs(options.replayPath), async (run) => {
     if (wanted === undefined) executions++;
     if (process.env.MODEL_TRACE) writeFileSync(process.env.MODEL_TRACE, `${seed} ${executions} ${wanted}\n${JSON.stringify(run.options)}\n${String(run.steps).replaceAll('}),','}),\n')}`);
     try {
@@ -41,7 +41,7 @@ export async function search(
       if (key === wanted) throw error;
     }
   });
-  const result = await fc.check(property, { seed, numRuns, endOnFailure: options.shrinks !== true });
+  const result = await fc.check(property, { seed, numRuns, endOnFailure: options.shrinks !== true, ...(options.path === undefined ? {} : { path: options.path }) });
   if (!result.failed || wanted === undefined) return { executions, found: undefined };
   const [run] = result.counterexample!;
   const error = result.errorInstance;

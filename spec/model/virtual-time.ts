@@ -150,6 +150,11 @@ export async function ticks(turns: number = 2): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => void real.setImmediate(resolve));
 }
 
+/** Calls back in the next turn of the event loop of Node itself, when all that waits has been done. */
+export function nextTurn(callback: () => void): void {
+  real.setImmediate(callback);
+}
+
 /** Waits in real time, for what is not in this process. */
 export function realDelay(ms: number): Promise<void> {
   return new Promise((resolve) => void real.setTimeout(resolve, ms));

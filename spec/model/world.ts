@@ -44,7 +44,7 @@ const HEAD_BYTES = 600;
 /** What is reserved for a message that is not whole, at least. */
 const LEAST_BYTES = 4096;
 /** Rounds of a settling that does not end. */
-const MAX_ROUNDS = 500;
+const MAX_ROUNDS = 4000;
 
 /** A close of the server that was begun. */
 interface Closing {
@@ -272,7 +272,7 @@ export class World {
     const [finding] = this.application.findings;
     if (finding !== undefined) throw finding instanceof Finding ? finding : new Finding(ORACLE.escaped, describe(finding));
     for (const peer of this.peers.values()) {
-      if (peer.link.isGone) peer.finish();
+      if (peer.link.isGone && peer.link.isRead) peer.finish();
       if (peer.finding !== undefined) throw peer.finding;
       this.#about.get(peer)!.note(peer, this.time.now);
       this.#checkResponses(peer);
@@ -396,10 +396,10 @@ export class World {
       // What is not answered yet may be refused, and idle connections end.
       if (!peer.isUpgraded) peer.excuse('the server is closed');
     }
+    this.#listener = undefined;
     this.server.close({ timeout }).then(
       (result) => {
         closing.result = result;
-        this.#listener = undefined;
       },
       (error) => {
         closing.error = error;
@@ -487,7 +487,7 @@ export class World {
       throw new Finding(ORACLE.arrival, `${lost.length} messages to peer ${peer.id} are lost, first ${show(lost[0]!.body)}`);
     }
     if (excuseIn !== undefined) return;
-    const refused = sends.filter(({ state }) => state === 'rejected');
+    const refused = sends.filter(({ state, isAnswer }) => isAnswer && state === 'rejected');
     if (refused.length > 0) {
       throw new Finding(ORACLE.close, `the answer ${show(refused[0]!.body)} of a handler of peer ${peer.id} was refused`);
     }
