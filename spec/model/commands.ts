@@ -103,6 +103,8 @@ function upgradeHead(peer: Peer, { path, decide, open, isCompressed }: UpgradeSe
 
 function sendUpgrade(world: World, peer: Peer, settings: UpgradeSettings): void {
   if (!peer.maySend || peer.requests.some((request) => request.kind === 'upgrade')) return;
+  // node:http pauses what has no handle, and never lets go of it.
+  if (!peer.link.behaviour.isSocket && peer.requests.length > 0) return;
   peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
   const head = upgradeHead(peer, settings);
   world.expectHead(peer, head.length);

@@ -332,6 +332,13 @@ class MemoryStream extends Duplex {
     return this.#called(() => super.end(...(args as [])));
   }
 
+  /** As sockets do: node:http ends connections by it. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
   override uncork(): void {
     this.#called(() => super.uncork());
   }

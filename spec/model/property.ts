@@ -53,6 +53,9 @@ export async function play({ options, steps, isPeaceful, closesFirst }: Run): Pr
     if (closesFirst && world.closings.length === 0) world.close(1000);
     world.silence();
     await world.end();
+  } catch (error) {
+    if (process.env.MODEL_DUMP) world.dump();
+    throw error;
   } finally {
     await world.stop();
     stopWatching();

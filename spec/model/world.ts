@@ -569,6 +569,16 @@ export class World {
     }
   }
 
+  dump(): void {
+    for (const peer of this.peers.values()) {
+      const { link } = peer;
+      const c = this.application.conversations.get(peer.id);
+      console.log('at', this.time.now, 'peer', peer.id, { excuseIn: peer.excuseIn, excuseOut: peer.excuseOut, closeSent: peer.closeSent, closeReceived: peer.closeReceived, upgraded: peer.isUpgraded, responses: peer.responses.map((r) => r.status), gone: link.isGone, ended: link.isEnded, isRead: link.isRead, delivered: link.isDelivered, onWay: link.bytesOnTheirWay, destroyed: link.socket.destroyed, readable: link.socket.readableLength, paused: link.socket.isPaused(), flowing: link.socket.readableFlowing, writable: link.socket.writableLength, needDrain: link.socket.writableNeedDrain });
+      if (c) console.log({ running: c.running, handled: c.handled, of: peer.messages.length, sends: c.sends.map((s) => `${s.state} ${String(s.body).slice(0, 20)}`).slice(0, 10), arrived: c.arrived, isOver: c.isOver, state: c.stream.state, received: c.stream.receivedBytes, buffered: c.stream.bufferedBytes });
+    }
+    console.log('gates', this.application.gates.length, 'tasks', waitingTasks(), 'timers', [...this.time.timers].map((t) => `${t.origin} ${t.due}`).join(', '), 'wheel', timerWheel.waiting);
+  }
+
   /** Puts everything back, whatever has happened: the next world starts with nothing of this one. */
   async stop(): Promise<void> {
     const forgive = async () => {
