@@ -3,12 +3,29 @@
  * URL parser would mend, or cut off, is no host.
  */
 
+/** Which hosts a server answers to: `'*'` (all), or a list of names, each with a port or for all ports. */
+export type HostRule = '*' | readonly string[];
+
 /** In a name, besides letters and digits. */
 const NAME_MARKS = "-._~!$&'()*+,;=%";
 /** In the brackets of an address, too. */
 const ADDRESS_MARKS = `${NAME_MARKS}:`;
 const CHAR_0 = 0x30;
 const CHAR_9 = 0x39;
+
+/**
+ * Tells whether a server answers to what stands in the header Host.
+ *
+ * A page whose name is made to point to this machine (DNS rebinding) is of the same origin as the host it asks for, which
+ * is its own: nothing but the name tells that it means another server.
+ */
+export function isHostAllowed(rule: HostRule, host: string | undefined): boolean {
+  if (rule === '*') return true;
+  if (host === undefined || !isHost(host)) return false;
+  const asked = host.toLowerCase();
+  const name = asked.slice(0, asked.startsWith('[') ? endOfAddress(asked) : endOf(asked, 0, NAME_MARKS));
+  return rule.some((allowed) => [asked, name].includes(allowed.toLowerCase()));
+}
 
 /** Tells whether a text is a host, which is not empty, and a port at most. */
 export function isHost(text: string): boolean {

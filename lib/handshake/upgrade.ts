@@ -1,7 +1,8 @@
 import { HandshakeError } from '../errors.ts';
 import { isValidKey } from './accept-key.ts';
 import { listHasToken, parseTokenList } from './header-list.ts';
-import { isHost } from './host.ts';
+import { checkUpgradeHost } from './check-host.ts';
+import type { HostRule } from './host.ts';
 import { isOriginAllowed, type OriginRule } from './origin.ts';
 
 /** The head of a request, as `node:http` gives it: header names in lower case, repeated headers joined by commas. */
@@ -32,9 +33,10 @@ export const WEBSOCKET_VERSION = '13';
 /**
  * Checks a request that asks for an upgrade. RFC 6455 §4.2.1.
  *
- * @throws {HandshakeError} with the HTTP status of the refusal: 400, 403 (origin), 405 (method), 426 (version)
+ * @throws {HandshakeError} with the HTTP status of the refusal: 400, 403 (origin), 405 (method), 421 (host),
+ * 426 (version)
  */
-export function checkUpgrade(request: UpgradeHead, origins: OriginRule): UpgradeRequest {
+export function checkUpgrade(request: UpgradeHead, origins: OriginRule, hosts: HostRule = '*'): UpgradeRequest {
   if (request.method !== 'GET') throw new HandshakeError(405, 'a WebSocket is opened with GET (§4.2.1)');
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor < 1) {
     throw new HandshakeError(400, 'a WebSocket is opened over HTTP/1.1 (§4.2.1)');
@@ -46,7 +48,7 @@ export function checkUpgrade(request: UpgradeHead, origins: OriginRule): Upgrade
   if (!listHasToken(header(request, 'connection') ?? '', 'upgrade')) {
     throw new HandshakeError(400, 'the header Connection must contain "Upgrade" (§4.2.1)');
   }
-  checkHost(request);
+  checkUpgradeHost(request, hosts);
   // What follows the head is taken for frames, here; to a proxy in between it would be the body, and what follows that.
   if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) !== 0) {
     throw new HandshakeError(400, 'an upgrade request has no body');
@@ -64,18 +66,6 @@ export function checkUpgrade(request: UpgradeHead, origins: OriginRule): Upgrade
     throw new HandshakeError(403, 'pages of this origin may not connect; the option origins of the server allows more');
   }
   return { key, subprotocols: parseSubprotocols(header(request, 'sec-websocket-protocol')) };
-}
-
-/** Checks the header Host, which must stand once, and be a host: RFC 6455 §4.2.1 item 2, RFC 9112 §3.2. */
-function checkHost(request: UpgradeHead): void {
-  const { host } = request.headers;
-  if (host === undefined) throw new HandshakeError(400, 'the header Host is missing (§4.2.1)');
-  // The host of ws: and http: is never empty (RFC 6455 §3, RFC 9110 §4.2.1).
-  if (!isHost(host)) throw new HandshakeError(400, 'the header Host must be a host and a port (§4.2.1)');
-  const names = request.rawHeaders?.filter((_, i) => i % 2 === 0) ?? [];
-  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
-    throw new HandshakeError(400, 'the header Host must stand once (RFC 9112 §3.2)');
-  }
 }
 
 /** Reads Sec-WebSocket-Protocol: one token or more, each once. RFC 6455 §4.1 item 10. */

@@ -2,21 +2,21 @@ import type { Buffer } from 'node:buffer';
 import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ParsedHead, parseUpgradeHead } from '../handshake/request-parser.ts';
-import { timerWheel, type WheelEntry } from './timer-wheel.ts';
+import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
 import { surviveErrors } from './transport.ts';
 
 /** Who takes those that were let in. */
 export interface DoorEvents {
   /** Takes an upgrade request that was read at the door. `head` are the bytes behind it. */
   onUpgrade(request: ParsedHead, socket: Socket, head: Buffer): void;
-  /** Is told that node:http has taken a connection, and not read it yet. */
-  onHttp(socket: Socket): void;
+  /** Is told that node:http has taken a connection, and not read it yet. `headMs`: what is left of the handshake timeout. */
+  onHttp(socket: Socket, headMs: number): void;
 }
 
 export interface DoorOptions {
   /** The largest request head that is taken, in bytes. */
   readonly maxHeaderBytes: number;
-  /** How long a connection may be open before its first byte, in milliseconds. */
+  /** How long a connection may be open before its first request head is whole, in milliseconds. */
   readonly handshakeTimeoutMs: number;
 }
 
@@ -49,7 +49,7 @@ export class Door {
     http.on('connection', (socket: Socket) => {
       const visitor = new Visitor(this, socket);
       this.#silent.add(visitor);
-      if (Number.isFinite(options.handshakeTimeoutMs)) timerWheel.schedule(visitor, options.handshakeTimeoutMs);
+      timerWheel.schedule(visitor, options.handshakeTimeoutMs);
     });
   }
 
@@ -63,13 +63,13 @@ export class Door {
     this.#silent.delete(visitor);
   }
 
-  /** Shows a visitor the way by the first bytes it sent. */
-  admit(socket: Socket, chunk: Buffer): void {
+  /** Shows a visitor the way by the first bytes it sent. @param waitedMs - for how long it had sent nothing */
+  admit(socket: Socket, chunk: Buffer, waitedMs: number): void {
     const request = parseUpgradeHead(chunk, this.#options.maxHeaderBytes);
     if (request === undefined) {
       socket.unshift(chunk);
       this.#toHttp.call(this.#http, socket);
-      this.#events.onHttp(socket);
+      this.#events.onHttp(socket, this.#options.handshakeTimeoutMs - waitedMs);
       return;
     }
     this.#events.onUpgrade(request, socket, chunk.subarray(request.bytes));
@@ -82,6 +82,8 @@ export class Door {
 class Visitor implements WheelEntry {
   readonly #door: Door;
   readonly #socket: VisitorSocket;
+  /** The tick of the wheel at which it came. */
+  readonly #since = timerWheel.now;
   wheelNext: WheelEntry | undefined = undefined;
   wheelPrevious: WheelEntry | undefined = undefined;
   wheelSlot = -1;
@@ -101,7 +103,7 @@ class Visitor implements WheelEntry {
 
   speak(chunk: Buffer): void {
     this.leave();
-    this.#door.admit(this.#socket, chunk);
+    this.#door.admit(this.#socket, chunk, (timerWheel.now - this.#since) * TICK_MS);
   }
 
   leave(): void {

@@ -11,6 +11,10 @@ import { receiveBuffer } from '../codec/mask-simd.ts';
  * sets are three properties under symbols of node:net, and the handle's user buffer; so the same is set here on a socket
  * that was accepted. The symbols are found on a probe. Where any of this is not as expected, nothing is changed, and
  * the socket is read by its 'data' events as ever. It cannot be undone on a socket.
+ *
+ * One buffer serves all sockets since libuv asks for it only when there are bytes to be copied into it, and has them handled
+ * before the next read. So it is on Windows, too: the reads that it posts there are of length zero (uv__tcp_queue_read; its
+ * threshold for posting real ones, uv_active_tcp_streams_threshold, is 0 in every version).
  */
 
 /** Is called with the number of bytes that were read into `receiveBuffer`; `this` is the socket. */

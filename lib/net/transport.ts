@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { receiveBuffer } from '../codec/mask-simd.ts';
+import { leftBytesOf } from './left-bytes.ts';
 import { receiveInPlace } from './receive-in-place.ts';
 
 /** What a transport tells its connection. */
@@ -24,12 +25,6 @@ let isReceiving = false;
 
 interface AttachedDuplex extends Duplex {
   [kTransport]?: Transport;
-}
-
-/** What a socket of node:net counts; nothing of it is certain to be there. */
-interface CountingDuplex extends Duplex {
-  readonly bytesWritten?: number;
-  readonly _handle?: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null;
 }
 
 /**
@@ -88,15 +83,9 @@ export class Transport {
     return this.#socket.writableLength;
   }
 
-  /**
-   * A count of the bytes that have left, as exact as the socket can tell; only differences mean anything. Of a plain
-   * socket also those of a write that has not left as a whole. Not cheap.
-   */
+  /** A count of the bytes that have left, of which the differences matter. Not cheap. */
   get leftBytes(): number {
-    const { _handle, bytesWritten, writableLength } = this.#socket as CountingDuplex;
-    const { bytesWritten: taken, writeQueueSize } = _handle ?? {};
-    if (typeof taken === 'number' && typeof writeQueueSize === 'number') return taken - writeQueueSize;
-    return (bytesWritten ?? this.#writtenBytes) - writableLength;
+    return leftBytesOf(this.#socket, this.#writtenBytes);
   }
 
   /** Whether the socket asked to wait for `onDrain` before more is written. */

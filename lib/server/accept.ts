@@ -2,6 +2,7 @@ import { HandshakeError, InvalidStateError } from '../errors.ts';
 import type { DeflateOptions } from '../extensions/deflate-options.ts';
 import { type Extension, parseExtensions } from '../extensions/extension-header.ts';
 import { acceptDeflate, type PerMessageDeflate } from '../extensions/permessage-deflate.ts';
+import type { HostRule } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import { formatAccept, type HeaderLine } from '../handshake/response.ts';
 import { chooseSubprotocol, type SubprotocolRule } from '../handshake/subprotocol.ts';
@@ -46,8 +47,8 @@ export interface Acceptance {
  *
  * @throws {HandshakeError} with the HTTP status of the refusal
  */
-export function readUpgrade(request: UpgradeHead, origins: OriginRule): ServerUpgrade {
-  const upgrade = checkUpgrade(request, origins);
+export function readUpgrade(request: UpgradeHead, origins: OriginRule, hosts: HostRule = '*'): ServerUpgrade {
+  const upgrade = checkUpgrade(request, origins, hosts);
   const header = request.headers['sec-websocket-extensions'];
   const offers = typeof header === 'string' ? parseExtensions(header) : [];
   if (offers === undefined) {

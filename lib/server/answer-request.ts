@@ -9,9 +9,15 @@ import type { ReportError } from './upgrades.ts';
 
 /** Answers a plain HTTP request: reads its body, runs the handlers of its path, and sends what they set. Never rejects. */
 export async function answerRequest(exchange: HttpExchange, routes: Routes, reportError: ReportError): Promise<void> {
-  const match = routes.match(exchange.head.path);
-  if (match !== undefined) exchange.head.params = match.params;
   const response = new Response();
+  const { refusal } = exchange;
+  if (refusal !== undefined) {
+    exchange.endConnection();
+    exchange.abandon(refusal.httpStatus, response.setBody(refusal.message));
+    return;
+  }
+  const match = routes.match(exchange.head.rawPath);
+  if (match !== undefined) exchange.head.params = match.params;
   let ctx = new Context(exchange, Buffer.alloc(0), response);
   try {
     ctx = new Context(exchange, await exchange.readBody(), response);

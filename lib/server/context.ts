@@ -63,7 +63,7 @@ export class Context {
     return this.getRequest().getHost();
   }
 
-  /** The path as sent, without the query. */
+  /** The path without the query, decoded as for routes; a "/" that was encoded stays `%2F`. */
   getRequestPath(): string {
     return this.getRequest().getPath();
   }

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ConnectionClosedError, InvalidStateError, LimitError } from '../errors.ts';
+import { ConnectionClosedError, type HandshakeError, InvalidStateError, LimitError } from '../errors.ts';
+import { checkHost } from '../handshake/check-host.ts';
+import { hasLength, hasNoContent } from '../handshake/response.ts';
 import { rejected, unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -8,11 +10,23 @@ import { RequestHead } from './request-head.ts';
 import { checkBody, Response } from './response.ts';
 
 const EVENT_STREAM = 'text/event-stream';
-/** Statuses of responses that have no body, whatever was set. RFC 9110 §6.4.1. */
-const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+const RESET_CONTENT = 205;
 
 /** The bounds of one request and its response. */
-export type HttpLimits = Pick<ResolvedOptions, 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'>;
+export type HttpLimits = Pick<
+  ResolvedOptions,
+  'hosts' | 'maxRequestBodyBytes' | 'maxBackpressureBytes' | 'backpressurePolicy'
+>;
+
+/** The connection of a request, whose bounds hold for all requests of it together. */
+export interface HttpExchangeHost {
+  readonly limits: HttpLimits;
+  /** Bytes of all responses that have not left. */
+  readonly unsentBytes: number;
+  /** Is told of a piece of a body. @returns when there is room for no more, what resolves when there is */
+  takeBody(exchange: HttpExchange, bytes: number): Promise<void> | undefined;
+  destroy(): void;
+}
 
 /** A plain HTTP request and its response, over node:http. */
 export class HttpExchange implements Exchange {
@@ -22,25 +36,42 @@ export class HttpExchange implements Exchange {
   attributes: Map<string, unknown> | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #limits: HttpLimits;
+  readonly #connection: HttpExchangeHost;
+  /** Bytes of the body that are here. Counted by the connection. */
+  bodyBytes = 0;
   /** Resolves when the client has caught up; shared by all sends that wait for it. */
   #drained: Promise<void> | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, limits: HttpLimits) {
+  constructor(request: IncomingMessage, response: ServerResponse, connection: HttpExchangeHost) {
     this.head = new RequestHead(request, request.socket);
     this.#request = request;
     this.#response = response;
-    this.#limits = limits;
+    this.#connection = connection;
+  }
+
+  /** Why the request is not to be handled at all, if so. */
+  get refusal(): HandshakeError | undefined {
+    try {
+      checkHost(this.#request, this.#connection.limits.hosts);
+      return undefined;
+    } catch (error) {
+      return error as HandshakeError;
+    }
   }
 
   /** Whether the client is still there to be answered. */
   get isOpen(): boolean {
-    return !this.#response.destroyed && !this.#response.writableEnded;
+    return !this.#response.destroyed && !this.#response.writableEnded && !this.#request.socket.destroyed;
   }
 
   /** Whether any of the response was sent. */
   get isStarted(): boolean {
     return this.#response.headersSent;
+  }
+
+  /** Bytes of the response that have not left; of the one that is under way also what else is in the socket. */
+  get unsentBytes(): number {
+    return this.#response.writableLength;
   }
 
   /** Calls back when the response has left, or never will. */
@@ -52,11 +83,6 @@ export class HttpExchange implements Exchange {
   lose(): void {
     this.#response.destroy();
     this.#response.emit('close');
-  }
-
-  /** Cuts the connection. */
-  destroy(): void {
-    this.#request.socket.destroy();
   }
 
   /** Has the connection end behind this response. */
@@ -71,7 +97,7 @@ export class HttpExchange implements Exchange {
    * ConnectionClosedError when the client goes away.
    */
   async readBody(): Promise<Buffer> {
-    const maxBytes = this.#limits.maxRequestBodyBytes;
+    const maxBytes = this.#connection.limits.maxRequestBodyBytes;
     const announced = Number(this.#request.headers['content-length'] ?? 0);
     if (announced > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
     const chunks: Buffer[] = [];
@@ -81,6 +107,11 @@ export class HttpExchange implements Exchange {
         length += chunk.length;
         if (length > maxBytes) throw new LimitError('WS_ERR_REQUEST_BODY_TOO_LARGE');
         chunks.push(chunk);
+        const room = this.#connection.takeBody(this, chunk.length);
+        if (room === undefined) continue;
+        await room;
+        // Whole as it may be, it is from nobody then.
+        if (!this.isOpen) throw goneError();
       }
     } catch (error) {
       throw error instanceof LimitError ? error : goneError(error);
@@ -91,14 +122,15 @@ export class HttpExchange implements Exchange {
   async sendResponse(response: Response): Promise<void> {
     if (this.isStarted || this.#response.writableEnded) throw new InvalidStateError('WS_ERR_RESPONSE_SENT');
     if (!this.isOpen) throw goneError();
+    if (this.#isOverwhelmed) throw this.#cut();
     if (response.getHeader('content-type')?.startsWith(EVENT_STREAM)) {
       await this.#startEventStream(response);
       return;
     }
-    const body = response.getBody();
+    const body = hasNoContent(response.getStatusCode()) ? '' : response.getBody();
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.#setHead(response);
-    if (response.getHeader('content-length') === undefined && !BODILESS.has(response.getStatusCode())) {
+    if (hasLength(response.getStatusCode()) && !this.#response.hasHeader('content-length')) {
       this.#response.setHeader('Content-Length', bytes.byteLength);
     }
     this.#response.end(bytes);
@@ -113,11 +145,7 @@ export class HttpExchange implements Exchange {
   sendBody(response: Response | undefined, body: string | Uint8Array): Promise<void> {
     checkBody(body);
     if (!this.isOpen) return rejected(this.#endedError());
-    if (this.#isOverwhelmed) {
-      // Never dropped: a body with a hole in it is another body.
-      this.#response.destroy();
-      return rejected(new LimitError('WS_ERR_BACKPRESSURE'));
-    }
+    if (this.#isOverwhelmed) return rejected(this.#cut());
     if (!this.isStarted) this.#setHead(response ?? new Response());
     return this.#write(body);
   }
@@ -166,9 +194,17 @@ export class HttpExchange implements Exchange {
     }
   }
 
+  /** Sets status and headers. How the content is framed is the connection's: Transfer-Encoding is left out. RFC 9112 §6. */
   #setHead(response: Response): void {
-    this.#response.statusCode = response.getStatusCode();
-    for (const [name, value] of response.headerValues) this.#response.setHeader(name, value);
+    const statusCode = response.getStatusCode();
+    this.#response.statusCode = statusCode;
+    for (const [name, value] of response.headerValues) {
+      const key = name.toLowerCase();
+      if (key === 'transfer-encoding' || (key === 'content-length' && hasNoContent(statusCode))) continue;
+      this.#response.setHeader(name, value);
+    }
+    // To node:http it is a status as any other, which has content.
+    if (statusCode === RESET_CONTENT) this.#response.setHeader('Content-Length', 0);
   }
 
   async #startEventStream(response: Response): Promise<void> {
@@ -179,7 +215,8 @@ export class HttpExchange implements Exchange {
   }
 
   #write(body: string | Uint8Array): Promise<void> {
-    if (body.length === 0 || this.#response.write(body)) return Promise.resolve();
+    if (body.length === 0 || hasNoContent(this.#response.statusCode)) return Promise.resolve();
+    if (this.#response.write(body)) return Promise.resolve();
     this.#drained ??= this.#waitForDrain();
     return this.#drained;
   }
@@ -200,8 +237,14 @@ export class HttpExchange implements Exchange {
   }
 
   get #isOverwhelmed(): boolean {
-    const { maxBackpressureBytes, backpressurePolicy } = this.#limits;
-    return this.#response.writableLength > maxBackpressureBytes && backpressurePolicy !== 'wait';
+    const { maxBackpressureBytes, backpressurePolicy } = this.#connection.limits;
+    return backpressurePolicy !== 'wait' && this.#connection.unsentBytes > maxBackpressureBytes;
+  }
+
+  /** Cuts the connection, with all its responses. None is dropped: a body with a hole in it is another body. */
+  #cut(): LimitError {
+    this.#connection.destroy();
+    return new LimitError('WS_ERR_BACKPRESSURE');
   }
 
   #endedError(): Error {

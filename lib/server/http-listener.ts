@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
@@ -24,16 +24,16 @@ export interface ListenerEvents {
   onError(error: Error): void;
 }
 
-/** The port of a server: a server of node:http with a door in front of it, and the plain requests under way. */
+/** The port of a server: a server of node:http with a door in front of it, and the connections of plain HTTP. */
 export class HttpListener {
   readonly #http: HttpServer;
   readonly #door: Door;
   readonly #options: ResolvedOptions;
   readonly #events: ListenerEvents;
-  /** Requests whose responses have not left. */
-  readonly #requests = new Set<HttpExchange>();
-  readonly #connections = new WeakMap<Duplex, HttpConnection>();
-  #closing = false;
+  /** Whether `close` was called. */
+  isClosing = false;
+  /** The connections of plain HTTP. */
+  readonly #connections = new Map<Duplex, HttpConnection>();
 
   constructor(options: ResolvedOptions, events: ListenerEvents) {
     this.#options = options;
@@ -44,15 +44,18 @@ export class HttpListener {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, handshakeTimeoutMs),
+      // Seen to here, as all that is wrong with a request: what node:http answers by itself, nobody counts.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, handshakeTimeoutMs),
     });
-    // It is called by http.close() too, and cuts responses that are on their way.
+    // It is called by http.close() too, and cuts responses that are on their way. A head in part is idle, and not to it.
     http.closeIdleConnections = () => {};
     http.on('request', (request, response) => this.#handleRequest(request, response));
+    http.on('checkExpectation', (request, response) => this.#refuseExpectation(request, response));
     http.on('upgrade', (request, socket, head) => this.#handleUpgrade(request, socket, head));
     this.#door = new Door(http, options, {
       onUpgrade: (request, socket, head) => events.onUpgrade(request, socket, head),
-      onHttp: (socket) => this.#connections.set(socket, new HttpConnection(socket, options)),
+      onHttp: (socket, headMs) => this.#handleConnection(socket, headMs),
     });
     this.#http = http;
   }
@@ -83,44 +86,38 @@ export class HttpListener {
 
   /** Accepts no more, and ends what is idle. Resolves when the last connection is gone, WebSockets included. */
   close(): Promise<void> {
-    this.#closing = true;
+    this.isClosing = true;
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#door.closeSilent();
-    for (const exchange of this.#requests) exchange.endConnection();
-    this.#closeIdle();
+    for (const connection of this.#connections.values()) connection.close();
     return closed;
   }
 
   /** Cuts all connections of plain HTTP. */
   destroyAll(): void {
-    this.#http.closeAllConnections();
-    // node:http has let go of those with an upgrade that waits.
-    for (const exchange of this.#requests) exchange.destroy();
+    for (const connection of this.#connections.values()) connection.destroy();
+  }
+
+  #handleConnection(socket: Socket, headMs: number): void {
+    const forget = () => this.#connections.delete(socket);
+    this.#connections.set(socket, new HttpConnection(socket, this.#options, headMs, forget));
   }
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    const exchange = this.#connections.get(request.socket)!.begin(request, response, (closed) => {
-      this.#requests.delete(closed);
-      if (this.#closing) this.#closeIdle();
-    });
-    this.#requests.add(exchange);
-    if (this.#closing) exchange.endConnection();
-    this.#events.onRequest(exchange);
+    this.#events.onRequest(this.#connections.get(request.socket)!.begin(request, response));
+  }
+
+  /** Refuses a request that expects something else than 100-continue. RFC 9110 §10.1.1. */
+  #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+    this.#connections.get(request.socket)!.begin(request, response);
+    response.writeHead(417).end();
   }
 
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const rest = this.#connections.get(socket)?.release() ?? NOTHING;
     this.#events.onUpgrade(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
   }
-
-  /** Ends the connections that wait for a request. node:http takes those for idle, too, whose response has not left. */
-  #closeIdle(): void {
-    if (this.#requests.size === 0) closeIdleConnections.call(this.#http);
-  }
 }
-
-/** That of node:http, in place of which an instance has another here. */
-const { closeIdleConnections } = HttpServer.prototype;
 
 function explainListenError(error: unknown, port: number): unknown {
   if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;

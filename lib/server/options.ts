@@ -6,6 +6,7 @@ import {
   resolveDeflateOptions,
 } from '../extensions/deflate-options.ts';
 import { isToken } from '../handshake/header-list.ts';
+import { type HostRule, isHost } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
@@ -18,6 +19,8 @@ export interface ServerOptions {
   readonly port?: number;
   /** Send small packets at once (TCP_NODELAY). Default true. */
   readonly nodelay?: boolean;
+  /** Names that this server answers to, each with a port or for all ports; anything else gets 421. Default `'*'`: all. */
+  readonly hosts?: HostRule;
   /** Which pages may open a WebSocket. Default `'same-origin'`: those that came from this host. */
   readonly origins?: OriginRule;
   /** How a subprotocol is chosen among those a client offers. Default: none. */
@@ -68,6 +71,7 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly host: string | undefined;
   readonly port: number;
   readonly nodelay: boolean;
+  readonly hosts: HostRule;
   readonly origins: OriginRule;
   readonly subprotocols: SubprotocolRule;
   readonly perMessageDeflate: DeflateOptions | undefined;
@@ -85,6 +89,7 @@ const DEFAULTS: ResolvedOptions = {
   host: undefined,
   port: 60000,
   nodelay: true,
+  hosts: '*',
   origins: 'same-origin',
   subprotocols: [],
   perMessageDeflate: undefined,
@@ -160,6 +165,10 @@ function adviceFor(name: string, value: unknown): string | undefined {
         : 'give a whole number from 0 to 65535, 0 for any free port';
     case 'nodelay':
       return typeof value === 'boolean' ? undefined : 'give true or false';
+    case 'hosts':
+      return value === '*' || (Array.isArray(value) && value.every((name) => typeof name === 'string' && isHost(name)))
+        ? undefined
+        : "give '*', or a list of names with or without a port, such as ['localhost', '127.0.0.1:8080', '[::1]']";
     case 'origins':
       return adviceForOrigins(value);
     case 'subprotocols':

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseHeaderLines } from '../handshake/request-parser.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { decodePath } from './path.ts';
 
 /** Where a peer is. */
 export interface SocketAddress {
@@ -17,8 +18,8 @@ const NO_PARAMS: ReadonlyMap<string, string> = new Map();
  */
 export class RequestHead {
   readonly method: string;
-  /** The path as sent, without the query. */
-  readonly path: string;
+  /** The path as sent, without the query: what routes are matched with. */
+  readonly rawPath: string;
   /** Values of the route's `:name` parameters, decoded. */
   params: ReadonlyMap<string, string> = NO_PARAMS;
   readonly #socket: Partial<Socket>;
@@ -31,7 +32,7 @@ export class RequestHead {
   constructor(request: UpgradeHead & { readonly lines?: string }, socket: Duplex) {
     this.method = request.method ?? 'GET';
     const target = splitTarget(request.url ?? '/');
-    this.path = target.path;
+    this.rawPath = target.path;
     this.#query = target.query;
     this.#headers = request.lines ?? request.headers;
     this.#socket = socket as Partial<Socket>;
@@ -43,6 +44,11 @@ export class RequestHead {
     const { remoteAddress, remotePort } = this.#socket;
     if (remoteAddress === undefined || remotePort === undefined) return undefined;
     return { address: remoteAddress, port: remotePort };
+  }
+
+  /** The path without the query, decoded as routes do. */
+  get path(): string {
+    return decodePath(this.rawPath);
   }
 
   get host(): string | undefined {

@@ -51,7 +51,7 @@ export class Request {
     return this.#head.host;
   }
 
-  /** The path as sent, without the query. */
+  /** The path without the query, decoded as for routes; a "/" that was encoded stays `%2F`. */
   getPath(): string {
     return this.#head.path;
   }

@@ -1,14 +1,17 @@
-/** Connections that are there, and those who wait until all of them are gone. */
+/** Those of a roster that were there at one time, as far as they still are. */
+export interface Roll<T> {
+  readonly present: ReadonlySet<T>;
+  /** Resolves when the last of them is gone. */
+  readonly gone: Promise<void>;
+}
+
+/** Connections that are there, and those who wait until some of them are gone. */
 export class Roster<T> {
   readonly #members = new Set<T>();
-  #whenEmpty: (() => void)[] = [];
+  readonly #rolls = new Set<{ readonly present: Set<T>; readonly resolve: () => void }>();
 
   get size(): number {
     return this.#members.size;
-  }
-
-  [Symbol.iterator](): Iterator<T> {
-    return this.#members.values();
   }
 
   add(member: T): void {
@@ -17,14 +20,19 @@ export class Roster<T> {
 
   delete(member: T): void {
     this.#members.delete(member);
-    if (this.#members.size > 0) return;
-    for (const resolve of this.#whenEmpty) resolve();
-    this.#whenEmpty = [];
+    for (const roll of this.#rolls) {
+      roll.present.delete(member);
+      if (roll.present.size > 0) continue;
+      this.#rolls.delete(roll);
+      roll.resolve();
+    }
   }
 
-  /** Resolves when the last one is gone. */
-  async empty(): Promise<void> {
-    if (this.#members.size === 0) return;
-    await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+  /** Notes who is there now. Who comes later does not count. */
+  call(): Roll<T> {
+    const present = new Set(this.#members);
+    if (present.size === 0) return { present, gone: Promise.resolve() };
+    const gone = new Promise<void>((resolve) => this.#rolls.add({ present, resolve }));
+    return { present, gone };
   }
 }

@@ -1,4 +1,5 @@
 import { InvalidStateError } from '../errors.ts';
+import { decodeSegment, segmentsOf } from './path.ts';
 
 /** A route that fits a path. */
 export interface RouteMatch<T> {
@@ -95,20 +96,6 @@ function find<T>(node: Node<T>, segments: readonly string[], at: number, values:
 
 function makeNode<T>(): Node<T> {
   return { children: new Map(), parameter: undefined, route: undefined };
-}
-
-function segmentsOf(path: string): string[] {
-  return path.slice(1).split('/');
-}
-
-/** Decodes a segment; one that is no valid encoding is taken as it is. */
-function decodeSegment(segment: string): string {
-  if (!segment.includes('%')) return segment;
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
 }
 
 /** Returns the names of a pattern's parameters. */

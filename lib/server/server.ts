@@ -165,7 +165,7 @@ export class Server {
     this.#routes.check();
     const listener = new HttpListener(this.#options, {
       onRequest: (exchange) => void answerRequest(exchange, this.#routes, this.#upgrades.reportError),
-      onUpgrade: (request, socket, head) => this.handleUpgrade(request, socket, head),
+      onUpgrade: (request, socket, head) => this.#upgrades.handle(request, socket, head, listener.isClosing),
       onError: logError,
     });
     this.#listener = listener;
@@ -185,7 +185,7 @@ export class Server {
 
   /**
    * Stops: accepts nothing more, closes the WebSockets, waits for them and for running requests, and cuts what is left
-   * after `timeout`. Servers it was attached to go on.
+   * after `timeout`. Servers it was attached to go on; and it may be attached again at once: what comes then is served.
    *
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
@@ -201,19 +201,21 @@ export class Server {
 
     const listener = this.#listener;
     const listenerClosed = listener?.close();
-    const { sessions, waiting } = this.#upgrades;
-    for (const exchange of waiting) exchange.refuseWith(503, CLOSING);
-    const total = sessions.size;
-    for (const session of sessions) session.shutDown(code, reason);
+    // Whoever comes through a server that it is attached to meanwhile is no concern of this.
+    const sessions = this.#upgrades.sessions.call();
+    const waiting = this.#upgrades.waiting.call();
+    for (const exchange of waiting.present) exchange.refuseWith(503, CLOSING);
+    const total = sessions.present.size;
+    for (const session of sessions.present) session.shutDown(code, reason);
 
     let cut = 0;
     const cutAll = () => {
-      cut = sessions.size;
-      for (const connection of [...sessions, ...waiting]) connection.destroy();
+      cut = sessions.present.size;
+      for (const connection of [...sessions.present, ...waiting.present]) connection.destroy();
       listener?.destroyAll();
     };
     const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;
-    await Promise.all([listenerClosed, sessions.empty(), waiting.empty()]);
+    await Promise.all([listenerClosed, sessions.gone, waiting.gone]);
     clearTimeout(timer);
     if (this.#listener === listener) this.#listener = undefined;
     return { closed: total - cut, cut };
@@ -232,7 +234,7 @@ export class Server {
       throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
     }
     const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const path = new RequestHead(request, socket).path;
+      const path = new RequestHead(request, socket).rawPath;
       if (server.listenerCount('upgrade') > 1 && this.#routes.match(path) === undefined) return;
       this.handleUpgrade(request, socket, head);
     };
@@ -247,7 +249,7 @@ export class Server {
    * client sent.
    */
   handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
-    this.#upgrades.handle(request, socket, head);
+    this.#upgrades.handle(request, socket, head, false);
   }
 
   async #reportError(error: unknown, ctx: Context): Promise<void> {

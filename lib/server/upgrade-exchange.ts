@@ -85,7 +85,7 @@ export class UpgradeExchange implements Exchange {
     }
     this.#answered = true;
     try {
-      this.#socket.end(formatRefusal(statusCode, body, headers));
+      this.#socket.end(formatRefusal(statusCode, body, headers, this.head.method));
     } catch {
       this.destroy();
       return;

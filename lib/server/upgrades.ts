@@ -45,12 +45,18 @@ export class Upgrades implements UpgradeHost, SessionHost {
     this.#middleware.push(handler);
   }
 
-  /** Answers an upgrade request. Never throws for what the client sent. @param head - bytes that were read behind it */
-  handle(request: UpgradeHead, socket: Duplex, head: Buffer): void {
+  /**
+   * Answers an upgrade request. Never throws for what the client sent.
+   *
+   * @param head - bytes that were read behind it
+   * @param isLate - whether it comes from a port that is being closed, and is refused
+   */
+  handle(request: UpgradeHead, socket: Duplex, head: Buffer, isLate: boolean): void {
     surviveErrors(socket);
+    const refusal = isLate || this.isClosing ? new HandshakeError(503, CLOSING) : undefined;
     const response = responseUnderWay(socket);
-    if (response === undefined) this.#answer(request, socket, head, undefined);
-    else this.#wait(request, socket, head, response);
+    if (response === undefined) this.#answer(request, socket, head, refusal);
+    else this.#wait(request, socket, head, response, refusal);
   }
 
   // --- told by upgrades and sessions ------------------------------------------------------------------------------
@@ -70,16 +76,24 @@ export class Upgrades implements UpgradeHost, SessionHost {
   // ----------------------------------------------------------------------------------------------------------------
 
   /** Has an upgrade wait for the responses to the requests before it. */
-  #wait(request: UpgradeHead, socket: Duplex, head: Buffer, response: ServerResponse): void {
+  #wait(
+    request: UpgradeHead,
+    socket: Duplex,
+    head: Buffer,
+    response: ServerResponse,
+    refused: HandshakeError | undefined,
+  ): void {
+    const over = () => this.waiting.delete(waiting);
     const waiting = new WaitingUpgrade(socket, head, response, this.#options.handshakeTimeoutMs, {
       onTurn: (held, refusal) => {
         this.#answer(request, socket, held, refusal);
-        this.waiting.delete(waiting);
+        if (refusal === undefined || socket.closed) over();
+        else socket.once('close', over);
       },
-      onGone: () => this.waiting.delete(waiting),
+      onGone: over,
     });
     this.waiting.add(waiting);
-    if (this.isClosing) waiting.refuseWith(503, CLOSING);
+    if (refused !== undefined) waiting.refuseWith(refused.httpStatus, refused.message);
   }
 
   #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): void {
@@ -87,8 +101,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
     let upgrade: ServerUpgrade;
     try {
       if (refusal !== undefined) throw refusal;
-      if (this.isClosing) throw new HandshakeError(503, CLOSING);
-      upgrade = readUpgrade(request, this.#options.origins);
+      upgrade = readUpgrade(request, this.#options.origins, this.#options.hosts);
     } catch (error) {
       void this.#refuse(exchange, error, new Context(exchange, ''));
       return;
@@ -99,7 +112,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
 
   /** Runs the middleware, and then opens the WebSocket or refuses it: at once, if that is possible. */
   #decide(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
-    const match = this.#routes.match(exchange.head.path);
+    const match = this.#routes.match(exchange.head.rawPath);
     if (match !== undefined) exchange.head.params = match.params;
     const ctx = new Context(exchange, '');
     const decide = () => {

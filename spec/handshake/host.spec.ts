@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isHost } from '../../lib/handshake/host.ts';
+import { isHost, isHostAllowed } from '../../lib/handshake/host.ts';
 
 describe('isHost', () => {
   it('takes a name or an address, with a port or without', () => {
@@ -54,5 +54,46 @@ describe('isHost', () => {
     ]) {
       assert.equal(isHost(text), false, text);
     }
+  });
+});
+
+describe('isHostAllowed', () => {
+  const rule = ['localhost', 'Example.com:8080', '[::1]', '[::2]:81'];
+
+  it('takes a name with any port, and one with a port with that alone, in any case of letters', () => {
+    for (const host of [
+      'localhost',
+      'LOCALHOST:3000',
+      'localhost:',
+      'example.com:8080',
+      '[::1]',
+      '[::1]:9',
+      '[::2]:81',
+    ]) {
+      assert.equal(isHostAllowed(rule, host), true, host);
+    }
+  });
+
+  it('takes no other, and none at all', () => {
+    for (const host of [
+      'evil.example',
+      'localhost.evil.example',
+      'evil.localhost',
+      'localhost@evil.example',
+      'example.com',
+      'example.com:80',
+      'example.com:80801',
+      '[::2]',
+      '[::2]:8',
+      '[::1',
+      '',
+      undefined,
+    ]) {
+      assert.equal(isHostAllowed(rule, host), false, host);
+    }
+  });
+
+  it('takes all with *', () => {
+    for (const host of ['evil.example', '', undefined]) assert.equal(isHostAllowed('*', host), true);
   });
 });

@@ -71,6 +71,22 @@ describe('formatRefusal', () => {
     assert.deepEqual(headers.get('x-kept'), ['yes']);
   });
 
+  it('writes no content where there can be none, and a length only for 205 (RFC 9110 §8.6, §15.3.6)', () => {
+    for (const status of [204, 205, 304]) {
+      const { headers, body } = parse(formatRefusal(status, 'body', [['X-Kept', 'yes']]));
+      assert.equal(body, '', `${status}`);
+      assert.equal(headers.has('content-type'), false);
+      assert.deepEqual(headers.get('content-length'), status === 205 ? ['0'] : undefined);
+      assert.deepEqual(headers.get('x-kept'), ['yes']);
+    }
+  });
+
+  it('writes the head alone to HEAD, with the length that the content would have', () => {
+    const { headers, body } = parse(formatRefusal(405, 'body', [], 'HEAD'));
+    assert.equal(body, '');
+    assert.deepEqual(headers.get('content-length'), ['4']);
+  });
+
   it('writes a status it has no phrase for by its number', () => {
     assert.equal(parse(formatRefusal(499, '')).status, 'HTTP/1.1 499 ');
   });

@@ -23,7 +23,7 @@ import { fileURLToPath } from 'node:url';
  * HYPERLANE_TARBALL=path tests a tarball that is there already.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAX_TARBALL_BYTES = 300_000;
+const MAX_TARBALL_BYTES = 350_000;
 const PACKED = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'LICENSE', 'README.md', 'CHANGELOG.md'];
 
 let directory: string;

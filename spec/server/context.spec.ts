@@ -33,7 +33,7 @@ describe('Context', () => {
     assert.deepEqual(ctx.getSocketAddr(), { address: '127.0.0.1', port });
     assert.equal(ctx.getRequestMethod(), isWebSocket ? 'GET' : 'POST');
     assert.equal(ctx.getRequestHost(), 'localhost');
-    assert.equal(ctx.getRequestPath(), '/room/a%20b');
+    assert.equal(ctx.getRequestPath(), '/room/a b');
     assert.equal(ctx.getRequestQuery('y'), 'z z');
     assert.equal(ctx.getRequestQuery('constructor'), undefined);
     assert.deepEqual([...ctx.getRequestQuerys()], [['x', '1'], ['y', 'z z']]); // biome-ignore format: a pair a word

@@ -93,6 +93,46 @@ describe('HttpExchange, whole responses', () => {
     assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).body, 'body');
   });
 
+  it('sends no content with 204, 205 and 304, whole or streamed, whatever headers say', async () => {
+    const { server, errors } = makeServer();
+    server.route('/:how/:status', async (ctx) => {
+      ctx.setResponseStatusCode(Number(ctx.getRouteParam('status')));
+      ctx.setResponseHeader('Content-Length', '4').setResponseHeader('Transfer-Encoding', 'chunked');
+      if (ctx.getRouteParam('how') === 'whole') ctx.setResponseBody('body');
+      else await ctx.sendResponseBody('body');
+    });
+    server.route('/next', (ctx) => ctx.sendResponse(200, 'next'));
+    const client = await WsClient.connect(await run(server));
+    for (const how of ['whole', 'streamed']) {
+      for (const status of [204, 205, 304]) {
+        client.write(httpRequest('GET', `/${how}/${status}`));
+        const { headers } = await client.readHead();
+        assert.equal(headers.get('content-length'), status === 205 ? '0' : undefined, `${how} ${status}`);
+        assert.equal(headers.has('transfer-encoding'), false);
+        assert.equal((await client.write(httpRequest('GET', '/next')).readResponse()).body, 'next');
+      }
+    }
+    assert.deepEqual(errors, []);
+  });
+
+  it('frames the content itself: a Transfer-Encoding that a handler sets is left out', async () => {
+    const { server, errors } = makeServer();
+    server.route('/whole', (ctx) => {
+      ctx.setResponseHeader('transfer-Encoding', 'chunked').setResponseBody('body');
+    });
+    server.route('/streamed', async (ctx) => {
+      ctx.setResponseHeader('Transfer-Encoding', 'gzip');
+      await ctx.sendResponseBody('body');
+    });
+    const client = await WsClient.connect(await run(server));
+    const whole = await client.write(httpRequest('GET', '/whole')).readResponse();
+    assert.deepEqual([whole.headers.get('content-length'), whole.body], ['4', 'body']);
+    assert.equal(whole.headers.has('transfer-encoding'), false);
+    const streamed = await client.write(httpRequest('GET', '/streamed')).readResponse();
+    assert.deepEqual([streamed.headers.get('transfer-encoding'), streamed.body], ['chunked', 'body']);
+    assert.deepEqual(errors, []);
+  });
+
   it('lets Expect: 100-continue go on', async () => {
     const { server } = makeServer();
     server.route('/', (ctx) => ctx.sendResponse(200, ctx.getRequestBodyString()));

@@ -308,6 +308,28 @@ describe('Server, close', () => {
     await refused.waitForEnd();
   });
 
+  it('counts and cuts those that were there, and serves what comes through a server it is attached to meanwhile', async () => {
+    const { server } = makeServer();
+    server.route('/hangs', () => new Promise<void>(() => {}));
+    server.route('/echo', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
+    const port = await run(server);
+    const old = await WsClient.open(port, '/hangs');
+    old.send('begin').ping();
+    assert.equal((await old.readFrame())!.opcode, 10, 'its handler runs');
+    const streaming = await WsClient.connect(port);
+    streaming.write(httpRequest('GET', '/hangs') + upgradeRequest('/echo'));
+    await settle(20);
+    const closing = server.close({ timeout: 200 });
+    const http = createHttpServer();
+    const other = await listen(http);
+    server.attach(http);
+    const client = await WsClient.open(other, '/echo');
+    assert.deepEqual(await soon('close', closing), { closed: 0, cut: 1 });
+    await streaming.waitForEnd();
+    assert.equal(await client.send('still here').receive(), 'still here');
+    assert.deepEqual(await soon('close', server.close({ timeout: 0 })), { closed: 0, cut: 1 });
+  });
+
   it('ends connections that are silent, and idle ones, at once', async () => {
     const { server } = makeServer();
     server.route('/', (ctx) => ctx.sendResponse(200, 'x'));

@@ -128,6 +128,24 @@ for (const [road, listen] of ROADS) {
       }
     });
 
+    it('sends no content with 204, 205 and 304, nor to HEAD', async () => {
+      const { server } = makeServer();
+      server.upgradeMiddleware((ctx) => {
+        ctx.setResponseStatusCode(Number(ctx.getRequestQuery('status'))).setResponseBody('body');
+      });
+      const port = await listen(server);
+      for (const status of [204, 205, 304]) {
+        const client = await WsClient.connect(port);
+        const head = await client.write(upgradeRequest(`/?status=${status}`)).readHead();
+        assert.deepEqual([head.status, head.headers.get('content-length')], [status, status === 205 ? '0' : undefined]);
+        assert.equal((await client.readToEnd()).length, 0);
+      }
+      const client = await WsClient.connect(port);
+      client.write(upgradeRequest('/').replace('GET', 'HEAD'));
+      assert.equal((await client.readHead()).status, 405);
+      assert.equal((await client.readToEnd()).length, 0);
+    });
+
     it('runs no middleware behind the one that refuses by aborted()', async () => {
       const { server } = makeServer();
       server.upgradeMiddleware((ctx) => void ctx.aborted());

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Roster } from '../../lib/server/roster.ts';
+import { settle } from '../support/watchdog.ts';
+
+describe('Roster', () => {
+  it('waits for those who were there when it was called, and for nobody else', async () => {
+    const roster = new Roster<string>();
+    roster.add('a');
+    roster.add('b');
+    const { present, gone } = roster.call();
+    let isOver = false;
+    void gone.then(() => {
+      isOver = true;
+    });
+    roster.add('late');
+    assert.deepEqual([[...present], roster.size], [['a', 'b'], 3]);
+    roster.delete('a');
+    roster.delete('nobody');
+    await settle(1);
+    assert.deepEqual([[...present], isOver], [['b'], false]);
+    roster.delete('b');
+    await gone;
+    assert.deepEqual([[...present], roster.size], [[], 1]);
+  });
+
+  it('waits for nobody when nobody is there', async () => {
+    const { present, gone } = new Roster<string>().call();
+    assert.equal(present.size, 0);
+    await gone;
+  });
+});
