@@ -42,6 +42,7 @@ export interface Wish {
 /** A message that a handler has sent. */
 interface Send {
   readonly body: string | Buffer;
+  hasArrived?: boolean;
   state: 'pending' | 'sent' | 'rejected';
   /** Whether a message has asked for it. */
   readonly isAnswer: boolean;

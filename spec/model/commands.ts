@@ -76,7 +76,7 @@ interface RequestSettings {
 }
 
 function sendRequest(world: World, peer: Peer, { kind, wish, method }: RequestSettings): void {
-  if (!peer.maySend || peer.requests.some((request) => request.kind === 'upgrade')) return;
+  if (!peer.maySend || peer.hasAskedToUpgrade) return;
   const id = world.nextId;
   const target = `/${kind}?peer=${peer.id}&id=${id}&count=${wish.count}&bytes=${wish.bytes}`;
   peer.requests.push({ id, kind: 'plain', method });
@@ -102,7 +102,7 @@ function upgradeHead(peer: Peer, { path, decide, open, isCompressed }: UpgradeSe
 }
 
 function sendUpgrade(world: World, peer: Peer, settings: UpgradeSettings): void {
-  if (!peer.maySend || peer.requests.some((request) => request.kind === 'upgrade')) return;
+  if (!peer.maySend || peer.hasAskedToUpgrade) return;
   // node:http pauses what has no handle, and never lets go of it.
   if (!peer.link.behaviour.isSocket && peer.requests.length > 0) return;
   peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
@@ -288,7 +288,7 @@ function openPeer(world: World, settings: OpenSettings): void {
   for (const request of settings.requests) sendRequest(world, peer, request);
   if (upgrade !== undefined) {
     sendUpgrade(world, peer, upgrade);
-    for (const message of messages) sendMessage(world, peer, message);
+    if (peer.hasAskedToUpgrade) for (const message of messages) sendMessage(world, peer, message);
   }
   peer.link.deliver(delivery.bytes, delivery.pieceBytes);
 }
@@ -306,7 +306,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
           settings,
           (world, { peer: index, message, times, delivery }) => {
             const peer = pick(world, index);
-            if (!peer.requests.some(({ kind }) => kind === 'upgrade')) return;
+            if (!peer.hasAskedToUpgrade) return;
             for (let i = 0; i < times; i++) sendMessage(world, peer, times > 4 ? makeSmall(message) : message);
             peer.link.deliver(delivery.bytes, delivery.pieceBytes);
           },
@@ -365,7 +365,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
         settings,
         (world, { peer: index, hasCode, hasEnd, delivery }) => {
           const peer = pick(world, index);
-          if (!peer.requests.some(({ kind }) => kind === 'upgrade')) return;
+          if (!peer.hasAskedToUpgrade) return;
           peer.sendClose(hasCode ? 1000 : undefined);
           if (hasEnd) {
             // node:http cuts who ends before it is answered.

@@ -78,6 +78,10 @@ export class Peer {
     this.excuseOut ??= reason;
   }
 
+  get hasAskedToUpgrade(): boolean {
+    return this.requests.some(({ kind }) => kind === 'upgrade');
+  }
+
   // --- out ----------------------------------------------------------------------------------------------------------
 
   /** Whether what it sends still means anything. */

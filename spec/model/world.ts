@@ -252,6 +252,17 @@ export class World {
       this.#excuseUntil(next);
       this.time.step(end);
       await this.settle();
+      this.#checkClosingTimes();
+    }
+  }
+
+  /** What is closed has ended, but for what is being compressed: that takes no time of any peer. */
+  #checkClosingTimes(): void {
+    if (waitingTasks() > 0) return;
+    for (const { result, startedAt, timeout } of this.closings) {
+      const tookMs = this.time.now - startedAt;
+      if (result !== undefined || tookMs < timeout + 200) continue;
+      throw new Finding(ORACLE.ends, `close(${timeout}) has not ended after ${tookMs} ms`);
     }
   }
 
@@ -297,7 +308,10 @@ export class World {
           throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)}, which was not sent, or before`);
         }
         const isSame = typeof send.body === typeof message && String(send.body) === String(message);
-        if (isSame && !send.isDropped) break;
+        if (isSame && !send.isDropped) {
+          send.hasArrived = true;
+          break;
+        }
         if (!send.isDropped && send.state !== 'rejected') {
           throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)} instead of ${show(send.body)}`);
         }
@@ -407,14 +421,9 @@ export class World {
     );
   }
 
-  #checkClosing({ open, result, error, startedAt, timeout }: Closing): void {
+  #checkClosing({ open, result, error }: Closing): void {
     if (error !== undefined) throw new Finding(ORACLE.counts, `close rejected: ${describe(error)}`);
-    if (result === undefined) {
-      const tookMs = this.time.now - startedAt;
-      // What is being compressed is waited for: it takes no time of any peer.
-      if (tookMs > timeout + 200 && waitingTasks() === 0) throw new Finding(ORACLE.ends, `close(${timeout}) has not ended after ${tookMs} ms`);
-      return;
-    }
+    if (result === undefined) return;
     const { closed, cut } = result;
     if (closed < 0 || cut < 0 || closed + cut !== open) {
       throw new Finding(ORACLE.counts, `closed ${closed} and cut ${cut} of ${open}`);
@@ -487,7 +496,7 @@ export class World {
       throw new Finding(ORACLE.arrival, `${lost.length} messages to peer ${peer.id} are lost, first ${show(lost[0]!.body)}`);
     }
     if (excuseIn !== undefined) return;
-    const refused = sends.filter(({ state, isAnswer }) => isAnswer && state === 'rejected');
+    const refused = sends.filter(({ state, isAnswer, hasArrived }) => isAnswer && state === 'rejected' && !hasArrived);
     if (refused.length > 0) {
       throw new Finding(ORACLE.close, `the answer ${show(refused[0]!.body)} of a handler of peer ${peer.id} was refused`);
     }
@@ -517,7 +526,7 @@ export class World {
     if (!isOver()) await this.#waitForRequests(isOver, deadline);
     // What an application does with its own responses, and for whom it waits, is its own business.
     for (const peer of this.peers.values()) {
-      if (!this.#about.get(peer)!.isAtDoor && !peer.requests.some(({ kind }) => kind === 'upgrade')) peer.link.reset();
+      if (!this.#about.get(peer)!.isAtDoor && !peer.hasAskedToUpgrade) peer.link.reset();
     }
     await this.settle();
     for (const peer of this.peers.values()) {
