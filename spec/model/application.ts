@@ -105,7 +105,10 @@ export class Application {
   }
 
   register(server: Server): void {
-    server.errorHandle((error) => {
+    server.errorHandle((error, ctx) => {
+      // It is documented that whole responses count, too.
+      const isOver = error instanceof WebSocketError && error.code === 'WS_ERR_BACKPRESSURE';
+      if (isOver && this.#policy !== 'wait') this.#peerOf(ctx).excuse('backpressure');
       if (error !== ERROR && !(error instanceof WebSocketError)) this.findings.push(error);
     });
     server.upgradeMiddleware((ctx) => this.#decide(ctx));

@@ -332,6 +332,10 @@ class MemoryStream extends Duplex {
     return this.#called(() => super.end(...(args as [])));
   }
 
+  resetAndDestroy(): this {
+    return this.destroy();
+  }
+
   /** As sockets do: node:http ends connections by it. */
   destroySoon(): void {
     if (this.writable) this.end();
@@ -418,5 +422,7 @@ function findStreamSocket(): StreamSocket {
 function makeSocket(stream: MemoryStream): Socket {
   const socket = new StreamSocket(stream);
   socket.allowHalfOpen = true;
+  // Only of TCP there is a reset; to the peer it is the same.
+  socket.resetAndDestroy = () => socket.destroy();
   return socket;
 }

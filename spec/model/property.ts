@@ -19,6 +19,7 @@ export const worldOptions: fc.Arbitrary<WorldOptions> = fc.record({
   highWaterMarkBytes: fc.constantFrom(1000, 65_536),
   idleTimeoutMs: fc.constantFrom(0, 0, 2500),
   maxConnections: fc.constantFrom(Number.POSITIVE_INFINITY, 2),
+  maxPipelinedRequests: fc.constantFrom(16, 3),
 });
 
 export interface Run {

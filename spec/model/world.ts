@@ -26,6 +26,7 @@ export interface WorldOptions {
   readonly highWaterMarkBytes: number;
   readonly idleTimeoutMs: number;
   readonly maxConnections: number;
+  readonly maxPipelinedRequests: number;
 }
 
 export const MAX_MESSAGE_BYTES = 150_000;
@@ -38,7 +39,6 @@ const CHECK_MS = 1000;
 const KEEP_ALIVE_MS = 5000;
 /** How long a refused client may take to leave. */
 const LINGER_MS = 2000;
-const MAX_PIPELINED = 16;
 /** What a response's head, and what frames its pieces, may take. */
 const HEAD_BYTES = 600;
 /** What is reserved for a message that is not whole, at least. */
@@ -71,6 +71,8 @@ export class World {
   readonly #about = new Map<Peer, PeerTimes>();
   readonly #reserved = reservedContextBytes();
   readonly #wheel = timerWheel.waiting;
+  /** Whether the thread pool does its work by itself. */
+  #isEnding = false;
   #nextPeer = 1;
   #nextId = 1;
 
@@ -223,6 +225,10 @@ export class World {
       await ticks();
       const activity = this.#activity();
       let isQuiet = activity === before;
+      if (this.#isEnding && waitingTasks() > 0) {
+        releaseTask(0);
+        isQuiet = false;
+      }
       before = activity;
       if (this.time.hasImmediates) {
         isQuiet = false;
@@ -371,13 +377,13 @@ export class World {
       }
     }
     if (responses === undefined) return;
-    if (responses.running > MAX_PIPELINED) {
+    const { backpressurePolicy, maxBackpressureBytes, maxPipelinedRequests } = this.options;
+    if (responses.running > maxPipelinedRequests) {
       throw new Finding(ORACLE.retained, `${responses.running} requests of one connection are handled at once`);
     }
-    const { backpressurePolicy, maxBackpressureBytes } = this.options;
     if (peer.link.isGone || backpressurePolicy === 'wait' || !times.isAtDoor) return;
     const held = this.#checks.reduce((sum, checks) => sum + checks.heldBytes(peer.link.socket), 0);
-    const bound = maxBackpressureBytes + 2 * responses.largestPiece + MAX_PIPELINED * HEAD_BYTES;
+    const bound = maxBackpressureBytes + 2 * responses.largestPiece + maxPipelinedRequests * HEAD_BYTES;
     if (held > bound) throw new Finding(ORACLE.retained, `responses hold ${held} bytes for one connection, of ${bound}`);
   }
 
@@ -521,6 +527,7 @@ export class World {
     const patience =
       3 * HEARTBEAT_MS + CLOSE_TIMEOUT_MS + HANDSHAKE_TIMEOUT_MS + KEEP_ALIVE_MS + 2 * LINGER_MS + 2 * CHECK_MS;
     if (!this.isClosing) this.openGates();
+    this.#isEnding = true;
     await this.settle();
     await this.advance(patience);
     if (!isOver()) await this.#waitForRequests(isOver, deadline);
