@@ -183,6 +183,11 @@ const ERROR_TABLE = {
     class: 'InvalidStateError',
     message: 'this is no WebSocket stream: pass what ctx.getStream() returned, and check it for undefined first',
   },
+  WS_ERR_BODY_GONE: {
+    class: 'InvalidStateError',
+    message:
+      'the body was read where it lies, and is no more there: call getRequestBody() while the handlers of its message run',
+  },
   WS_ERR_MESSAGE_CHANGED: {
     class: 'InvalidStateError',
     message:

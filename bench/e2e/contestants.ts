@@ -22,11 +22,20 @@ const everything = (): boolean => true;
 const plain = (work: EndToEndCase): boolean => !work.secure;
 const rawEcho = (work: EndToEndCase): boolean => work.kind === 'echo' && !work.secure && !work.compressed;
 const isChat = (work: EndToEndCase): boolean => work.kind === 'chat';
-const hyperlane = { file: 'hyperlane', variant: 'sync', runtime: 'main', handshake: true, takes: everything } as const;
+const hyperlane = {
+  file: 'hyperlane',
+  variant: 'sync',
+  runtime: 'main',
+  handshake: true,
+  // Elsewhere what is read where it lies is spoiled.
+  env: { NODE_ENV: 'production' },
+  takes: everything,
+} as const;
 
 export const CONTESTANTS: readonly Contestant[] = [
   { ...hyperlane, name: OURS },
   { ...hyperlane, name: 'hyperlane async', variant: 'async' },
+  { ...hyperlane, name: 'hyperlane view', variant: 'view', takes: rawEcho },
   { ...hyperlane, name: 'hyperlane select', variant: 'select', takes: isChat },
   { ...hyperlane, name: 'hyperlane, Node 20', runtime: 'old', takes: plain },
   { ...hyperlane, name: 'ws', file: 'ws', needs: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isBorrowed } from './borrowed.ts';
 import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.ts';
 import { applyMask } from './mask.ts';
 import { randomMaskKey } from './mask-key.ts';
@@ -85,19 +86,24 @@ export class FrameEncoder {
    *
    * @param bits - first byte: FIN, RSV1 and opcode
    * @param payload - a large one (16 KiB and up, not masked) is kept by reference and must not change until its bytes
-   * have left; a small one is copied
+   * have left; a small one is copied, and so is one that is only lent
    */
   addFrame(bits: number, payload: Uint8Array): void {
     const length = payload.byteLength;
-    if (length < REFERENCE_BYTES) {
+    const isLent = length >= REFERENCE_BYTES && isBorrowed(payload);
+    if (length < REFERENCE_BYTES || (isLent && length + MAX_HEADER_BYTES <= MAX_RESERVE_BYTES)) {
       const block = this.#reserve(length + MAX_HEADER_BYTES);
       const maskKey = this.masked ? randomMaskKey() : undefined;
       const start = writeFrameHeader(block.buffer, this.#end, bits, length, maskKey);
       block.buffer.set(payload, start);
       if (maskKey !== undefined) applyMask(block.buffer, start, start + length, maskKey);
       this.#commit(start + length);
+    } else if (this.masked) {
+      this.#addLargeFrame(bits, Buffer.from(payload));
+    } else if (isLent) {
+      this.#addInPieces(bits, payload);
     } else {
-      this.#addLargeFrame(bits, this.masked ? Buffer.from(payload) : payload);
+      this.#addLargeFrame(bits, payload);
     }
   }
 
@@ -236,6 +242,19 @@ export class FrameEncoder {
     if (maskKey !== undefined) applyMask(payload, 0, payload.byteLength, maskKey);
     this.#commit(writeFrameHeader(block.buffer, this.#end, bits, payload.byteLength, maskKey));
     this.addEncoded(payload);
+  }
+
+  /** Adds a frame that is not masked, and whose payload is copied: to as many blocks as it takes. */
+  #addInPieces(bits: number, payload: Uint8Array): void {
+    const { byteLength } = payload;
+    const header = this.#reserve(MAX_HEADER_BYTES);
+    this.#commit(writeFrameHeader(header.buffer, this.#end, bits, byteLength, undefined));
+    for (let start = 0; start < byteLength; start += MAX_RESERVE_BYTES) {
+      const piece = payload.subarray(start, start + MAX_RESERVE_BYTES);
+      const block = this.#reserve(piece.byteLength);
+      block.buffer.set(piece, this.#end);
+      this.#commit(this.#end + piece.byteLength);
+    }
   }
 
   /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */

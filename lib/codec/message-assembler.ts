@@ -119,7 +119,7 @@ export function decodeMessage(text: boolean, bytes: Buffer, start: number, end: 
 }
 
 /** Copies `bytes[start, end)` into a buffer of the caller's own. */
-function copyBytes(bytes: Buffer, start: number, end: number): Buffer {
+export function copyBytes(bytes: Buffer, start: number, end: number): Buffer {
   const length = end - start;
   const copy = Buffer.allocUnsafe(length);
   if (length > SHORT_BYTES) {

@@ -25,11 +25,20 @@ export function checkHost(request: UpgradeHead, hosts: HostRule): void {
   if (host === undefined && request.httpVersionMajor === 1 && request.httpVersionMinor === 1) {
     throw new HandshakeError(400, 'the header Host is missing (RFC 9112 §3.2)');
   }
-  const names = request.rawHeaders?.filter((_, i) => i % 2 === 0) ?? [];
-  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+  if (countHosts(request.rawHeaders ?? []) > 1) {
     throw new HandshakeError(400, 'the header Host must stand once (RFC 9112 §3.2)');
   }
   if (!isHostAllowed(hosts, host)) {
     throw new HandshakeError(421, 'this server does not answer to this host; its option hosts allows more');
   }
+}
+
+/** @param rawHeaders - names and values by turns */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === 'host') count++;
+  }
+  return count;
 }

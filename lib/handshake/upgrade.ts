@@ -1,7 +1,7 @@
 import { HandshakeError } from '../errors.ts';
 import { isValidKey } from './accept-key.ts';
-import { listHasToken, parseTokenList } from './header-list.ts';
 import { checkUpgradeHost } from './check-host.ts';
+import { listHasToken, parseTokenList } from './header-list.ts';
 import type { HostRule } from './host.ts';
 import { isOriginAllowed, type OriginRule } from './origin.ts';
 

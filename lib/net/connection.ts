@@ -22,6 +22,8 @@ export interface ConnectionOwner {
   readonly isHandling: boolean;
   /** Is offered each message first; returns whether it took it. What it does not take waits in the queue. */
   takeMessage(data: string | Buffer): boolean;
+  /** Is offered a binary message before that, `bytes[start, end)`, which is lent for the time of the call. */
+  takeLent?(bytes: Buffer, start: number, end: number): boolean;
   /** This side has cut the connection: no message is wanted any more. */
   onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
@@ -188,9 +190,11 @@ export class Connection {
     this.#protocol.fail(error);
   }
 
-  /** Cuts the connection without a closing handshake. */
+  /** Cuts the connection without a closing handshake. Nothing is sent or received any more. */
   destroy(): void {
     this.#owner?.onDestroyed();
+    this.#protocol.receiveEnd();
+    this.#finish();
     this.#transport.destroy();
   }
 
@@ -212,6 +216,11 @@ export class Connection {
   /** Says that handlers are done: a Close frame of the peer that waits for them is answered. @internal */
   onHandled(): void {
     if (this.#protocol.isAnswerDue && this.#owner?.isHandling !== true) this.#protocol.answerClose();
+  }
+
+  /** Whether this side has sent a Close frame, and the peer's has not come. @internal */
+  get isClosing(): boolean {
+    return this.#protocol.state === 'closing' && this.#protocol.close === undefined;
   }
 
   /** Messages that wait in the queue. @internal */
@@ -274,9 +283,19 @@ export class Connection {
     this.#liveness.active();
     if (this.#owner?.takeMessage(data) === true) return;
     const inbox = this.#openInbox();
-    if (this.#protocol.state !== 'open' && inbox.isFull) return;
+    if (this.#protocol.state !== 'open') {
+      inbox.offer(data);
+      return;
+    }
     inbox.push(data);
     if (this.mustPause) this.#pause();
+  }
+
+  /** @internal */
+  onLentMessage(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
+    this.#liveness.active();
+    return true;
   }
 
   /** @internal */
@@ -398,7 +417,8 @@ export class Connection {
       // Not the peer is slow, but this side.
       this.#liveness.extendClosing();
     } else {
-      this.#transport.destroy();
+      // Whether it reads nothing, or says nothing: what the system holds for it is for nobody.
+      this.#transport.reset();
     }
   }
 
@@ -454,6 +474,7 @@ export class Connection {
   #endReceiving(): void {
     this.#finish();
     this.#liveness.startClosing();
+    this.#liveness.endPings();
     // What still arrives is read and thrown away: a socket closed over unread bytes resets, and the peer would
     // never see the Close frame.
     this.#transport.resume();

@@ -12,6 +12,7 @@ export class Inbox extends ReceiveQueue<Message> implements Flushable {
   /** Length of the messages that wait: bytes, or characters of text. */
   #waitingBytes = 0;
   #hasTaken = false;
+  #hasOverflown = false;
   /** Whether `flushOutput` is to come. */
   #settling = false;
 
@@ -38,6 +39,12 @@ export class Inbox extends ReceiveQueue<Message> implements Flushable {
   /** Whether somebody is waiting in `receive` for a message that has not come. */
   get hasReceivers(): boolean {
     return this.waiting > this.length;
+  }
+
+  /** Adds a message unless there is no room for it, or was none for one before: a gap in the middle is worse than an end. */
+  offer(message: Message): void {
+    this.#hasOverflown ||= this.isFull;
+    if (!this.#hasOverflown) this.push(message);
   }
 
   override push(message: Message): boolean {

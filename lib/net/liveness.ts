@@ -91,12 +91,17 @@ export class Liveness implements WheelEntry {
     timerWheel.schedule(this, this.#limits.closeTimeoutMs);
   }
 
+  /** Says that no Pong will come any more: whoever waits for one is told. */
+  endPings(): void {
+    this.#pings?.close(this.#host.closedError());
+  }
+
   /** Ends all waiting, for good. */
   stop(): void {
     // A handler that closes what is gone would have it kept until nobody answers.
     this.#closing = true;
     timerWheel.cancel(this);
-    this.#pings?.close(this.#host.closedError());
+    this.endPings();
   }
 
   onTimer(): void {
@@ -115,7 +120,9 @@ export class Liveness implements WheelEntry {
         this.#host.onDead();
         return;
       }
-      if (!this.#host.isPaused) this.#beat();
+      // A Pong may lie behind what is not read, and the handlers that are busy wait for that very Pong.
+      if (this.#host.isPaused) this.#pings?.expireAfter(heartbeatIntervalMs);
+      else this.#beat();
       this.#heartbeatDue = now + ticks(heartbeatIntervalMs);
     }
     this.#schedule();

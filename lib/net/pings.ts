@@ -78,6 +78,16 @@ export class Pings {
     }
   }
 
+  /** Ends the waiting for Pongs that takes so long already: TimeoutError. */
+  expireAfter(timeoutMs: number): void {
+    const now = performance.now();
+    for (const ping of [...this.#pending]) {
+      if (ping.reject === undefined || now - ping.sentAt < timeoutMs) continue;
+      clearTimeout(ping.timer);
+      this.#expire(ping, timeoutMs);
+    }
+  }
+
   /** Ends all waiting. */
   close(error: ConnectionClosedError): void {
     const pending = this.#pending;

@@ -58,7 +58,11 @@ export class Transport {
   start(head: Buffer): void {
     const socket = this.#socket;
     socket[kTransport] = this;
-    if (socket instanceof Socket) socket.setTimeout(0);
+    if (socket instanceof Socket) {
+      socket.setTimeout(0);
+      // That the peer ends its side ends only that: those of node:https would end ours too, before the answers leave.
+      socket.allowHalfOpen = true;
+    }
     // Until all that was read before is told: what is read in place would overtake it.
     socket.pause();
     const early = readAll(socket);
@@ -162,6 +166,12 @@ export class Transport {
     if (!(this.#socket instanceof Socket)) setImmediate(close, this);
   }
 
+  /** Cuts the transport, and has the system throw away what it has not sent; where it cannot be told so it tries on. */
+  reset(): void {
+    resetSocket(this.#socket);
+    this.destroy();
+  }
+
   /**
    * Takes a chunk that is not in the receive buffer: a copy, since it may be somebody else's and is to be unmasked. The
    * copy is made there, where that is fastest, unless it is too long or others are being handled. @internal
@@ -204,6 +214,15 @@ export class Transport {
     this.#afterWrites = undefined;
     this.#events.onClose();
     for (const done of waiting ?? []) done();
+  }
+}
+
+/** Has the system forget what it has not sent to a peer that does not read; it would try for minutes. Of a TCP socket only. */
+export function resetSocket(socket: Duplex): void {
+  try {
+    if (socket instanceof Socket) socket.resetAndDestroy();
+  } catch {
+    // A pipe, or a socket of TLS.
   }
 }
 

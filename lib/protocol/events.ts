@@ -15,6 +15,11 @@ export interface CloseInfo {
 export interface ProtocolEvents {
   /** A whole message: text as a string, binary as a buffer that is the receiver's own. */
   onMessage(data: string | Buffer): void;
+  /**
+   * A whole binary message, `bytes[start, end)`, which is lent for the time of the call. Whoever does not take it, and
+   * returns false, is told of it by `onMessage`.
+   */
+  onLentMessage?(bytes: Buffer, start: number, end: number): boolean;
   /** The payload of a Ping; a buffer of the receiver's own. The Pong that answers it is in the output. */
   onPing?(payload: Buffer): void;
   /** The payload of a Pong; a buffer of the receiver's own. */

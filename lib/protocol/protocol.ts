@@ -137,10 +137,12 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   receiveEnd(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
+    const isComplete = this.#closeSent && this.outputBytes === 0;
+    this.#close = isComplete ? (this.#close ?? ABNORMAL) : { ...(this.#close ?? ABNORMAL), wasClean: false };
     this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();
-    this.#close ??= ABNORMAL;
     this.#stopReceiving();
     this.#latestPing = undefined;
     this.#output?.take();
@@ -352,7 +354,9 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
       this.#failReceiving('WS_ERR_EXPECTED_CONTINUATION');
       return;
     }
-    const message = decodeMessage(bits === (FIN | OpCode.Text), bytes, start, end);
+    const isText = bits === (FIN | OpCode.Text);
+    if (!isText && this.#events.onLentMessage?.(bytes, start, end) === true) return;
+    const message = decodeMessage(isText, bytes, start, end);
     if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
     else this.#events.onMessage(message);
   }

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isBorrowed } from '../codec/borrowed.ts';
 import { REFERENCE_BYTES } from '../codec/frame-encoder.ts';
 import type { Compressed, MessageCompression } from './compression.ts';
 
@@ -118,7 +119,8 @@ export class SendQueue {
   }
 }
 
-/** Copies small bytes: only of large ones it is asked that they do not change. */
+/** Copies small bytes: only of large ones it is asked that they do not change. And those that are only lent. */
 function keep(data: Message): Message {
-  return typeof data === 'string' || data.length >= REFERENCE_BYTES ? data : Buffer.from(data);
+  if (typeof data === 'string' || (data.length >= REFERENCE_BYTES && !isBorrowed(data))) return data;
+  return Buffer.from(data);
 }

@@ -1,9 +1,19 @@
+import type { Buffer } from 'node:buffer';
+import { lend } from '../codec/borrowed.ts';
+import { copyBytes } from '../codec/message-assembler.ts';
+import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { type HeaderValue, Response } from './response.ts';
 import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
+
+/** The body: is the handlers' own; is lent; was read where it lies; and is no more. */
+const OWN = 0;
+const LENT = 1;
+const READ = 2;
+const GONE = 3;
 
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
@@ -14,6 +24,11 @@ import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
 export class Context {
   readonly #exchange: Exchange;
   #body: Body;
+  /** Where the body lies while it is lent: then `#body` is nothing yet. */
+  #lent: Buffer | undefined;
+  #lentStart = 0;
+  #lentEnd = 0;
+  #state: typeof OWN | typeof LENT | typeof READ | typeof GONE = OWN;
   #request: Request | undefined;
   #response: Response | undefined;
   #aborted = false;
@@ -46,7 +61,7 @@ export class Context {
   // --- request ----------------------------------------------------------------------------------------------------
 
   getRequest(): Request {
-    this.#request ??= new Request(this.#exchange.head, this.#body);
+    this.#request ??= new Request(this.#exchange.head, this.#ownBody());
     return this.#request;
   }
 
@@ -90,7 +105,19 @@ export class Context {
 
   /** The body: a text message is a string, anything else a Buffer, which is the handler's own. */
   getRequestBody(): Body {
-    return this.#request === undefined ? this.#body : this.#request.getBody();
+    return this.#request === undefined ? this.#ownBody() : this.#request.getBody();
+  }
+
+  /**
+   * Calls `read` with the bytes of the body, and returns what it returns: the bytes of a message as they were received,
+   * without a copy where they still lie there. They are valid during the call only, and somebody else's afterwards: copy
+   * what is to be kept (`Buffer.from`). To send them on is safe. Unless `NODE_ENV` is `production` they are overwritten
+   * behind the call, so that a mistake is noticed.
+   */
+  readRequestBody<T>(read: (bytes: Buffer) => T): T {
+    if (this.#lent === undefined) return this.getRequest().readBody(read);
+    this.#state = READ;
+    return lend(this.#lent, this.#lentStart, this.#lentEnd, read);
   }
 
   /** The body as text; bytes are decoded as UTF-8. */
@@ -104,9 +131,41 @@ export class Context {
   }
 
   setRequestBody(body: Body): this {
+    this.#lent = undefined;
+    this.#state = OWN;
     this.#body = body;
     this.#request?.setBody(body);
     return this;
+  }
+
+  /** Has the body be `bytes[start, end)`, until `keepBody` or `endBody`. @internal */
+  lendBody(bytes: Buffer, start: number, end: number): void {
+    this.#lent = bytes;
+    this.#lentStart = start;
+    this.#lentEnd = end;
+    this.#state = LENT;
+  }
+
+  /** Makes a body that is lent the handlers' own: they wait for something. @internal */
+  keepBody(): void {
+    if (this.#lent !== undefined) this.#ownBody();
+  }
+
+  /** The handlers are done. What they read where it lies they want no more; what they have not read they may want later. @internal */
+  endBody(): void {
+    if (this.#lent === undefined) return;
+    if (this.#state === LENT) this.#ownBody();
+    else this.#state = GONE;
+    this.#lent = undefined;
+  }
+
+  #ownBody(): Body {
+    if (this.#state === OWN) return this.#body;
+    if (this.#lent === undefined) throw new InvalidStateError('WS_ERR_BODY_GONE');
+    this.#body = copyBytes(this.#lent, this.#lentStart, this.#lentEnd);
+    this.#lent = undefined;
+    this.#state = OWN;
+    return this.#body;
   }
 
   /** The value of a route's `:name` parameter, decoded. */

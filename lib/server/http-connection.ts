@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { leftBytesOf } from '../net/left-bytes.ts';
 import { type FeedHost, RequestFeed } from '../net/request-feed.ts';
 import { timerWheel, type WheelEntry } from '../net/timer-wheel.ts';
+import { resetSocket } from '../net/transport.ts';
 import { HttpExchange, type HttpLimits } from './http-exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 
@@ -120,7 +121,8 @@ export class HttpConnection implements FeedHost, WheelEntry {
     const leftBytes = leftBytesOf(this.#socket);
     if (hasUnsent && leftBytes === this.#leftBytes) {
       // Else the system would keep for long what it was to send.
-      this.#socket.resetAndDestroy();
+      resetSocket(this.#socket);
+      this.destroy();
       return;
     }
     this.#leftBytes = hasUnsent ? leftBytes : undefined;

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
+import { lend } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { RequestHead } from './request-head.ts';
 import { WebSocketStream } from './websocket-stream.ts';
@@ -77,6 +78,15 @@ export class Request {
   /** The body: a text message is a string, anything else a Buffer, which is the caller's own. */
   getBody(): Body {
     return this.#body;
+  }
+
+  /**
+   * Calls `read` with the bytes of the body, and returns what it returns. They are valid during the call only; see
+   * `Context.readRequestBody`.
+   */
+  readBody<T>(read: (bytes: Buffer) => T): T {
+    const bytes = typeof this.#body === 'string' ? Buffer.from(this.#body) : this.#body;
+    return lend(bytes, 0, bytes.byteLength, read);
   }
 
   /** The body as text; bytes are decoded as UTF-8. */

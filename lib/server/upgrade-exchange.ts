@@ -91,7 +91,7 @@ export class UpgradeExchange implements Exchange {
       return;
     }
     // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
-    this.#socket.resume();
+    this.#socket.on('data', ignore).resume();
     this.#wait(LINGER_MS, () => this.destroy());
   }
 
@@ -144,3 +144,5 @@ export class UpgradeExchange implements Exchange {
     this.#timer = setTimeout(onTimeout, timeoutMs);
   }
 }
+
+function ignore(): void {}

@@ -56,6 +56,8 @@ export class WaitingUpgrade {
       ['close', () => this.#leave()],
     ];
     for (const [event, listener] of this.#listeners) socket.on(event, listener);
+    // Its own name, too: it pauses a stream again whenever that is resumed, until the 'drain' that it hears no more.
+    (socket as { _paused?: boolean })._paused = false;
     this.#waitFor(response);
   }
 

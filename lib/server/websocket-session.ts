@@ -51,7 +51,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   #busy = true;
   /** Whether those are the first handlers, which no message has started. */
   #opening = false;
-  /** Whether the first handlers are being called. */
+  /** Whether the first handlers are still to be called, or are being. */
   #starting = false;
   /** Whether no further message is to be handled. */
   #over = false;
@@ -74,15 +74,16 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
   start(head: Buffer): void {
-    const { opening } = this.#handlers;
-    this.#busy = opening.length > 0;
-    this.#opening = this.#busy;
+    const hasOpening = this.#handlers.opening.length > 0;
+    this.#busy = hasOpening;
+    this.#opening = hasOpening;
+    this.#starting = hasOpening;
     this.#connection.start(this, head);
     // The first messages may have come with the head, and their handlers be busy.
-    if (!this.#opening) return;
-    this.#starting = true;
+    if (!hasOpening) return;
     void this.#open();
     this.#starting = false;
+    this.#connection.onHandled();
   }
 
   get isWebSocket(): boolean {
@@ -150,18 +151,31 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   }
 
   get isHandling(): boolean {
+    if (this.#starting) return true;
     // Handlers that wait for a message are not handling one.
     if (this.#over || !this.#busy || this.#connection.hasReceivers) return false;
     return !this.#opening || this.#connection.hasTaken || this.#connection.queuedMessages > 0;
   }
 
   takeMessage(data: string | Buffer): boolean {
-    if (this.#over) return true;
+    if (this.#over || this.#isRefused) return true;
     // A receive that a handler left behind comes first, and then what is waiting.
     if (this.#busy || this.#connection.hasReceivers) return false;
     this.#handleQueued();
     if (this.#busy) return false;
     this.#handle(data);
+    return true;
+  }
+
+  takeLent(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#over || this.#isRefused) return true;
+    if (this.#busy || this.#connection.hasReceivers) return false;
+    this.#handleQueued();
+    if (this.#busy) return false;
+    this.#busy = true;
+    const ctx = new Context(this, '');
+    ctx.lendBody(bytes, start, end);
+    this.#runOn(ctx);
     return true;
   }
 
@@ -188,6 +202,11 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   // ----------------------------------------------------------------------------------------------------------------
 
+  /** Whether this side has sent a Close frame: handlers of what still comes could not answer. Those that run may take it. */
+  get #isRefused(): boolean {
+    return this.#connection.isClosing && !this.#busy && !this.#connection.hasReceivers;
+  }
+
   /** Runs what comes before the first message. */
   async #open(): Promise<void> {
     const ctx = new Context(this, '');
@@ -213,12 +232,14 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     try {
       const pending = runUntilPending(this.#handlers.message, ctx);
       if (pending !== undefined) {
+        ctx.keepBody();
         resumeAfter(pending, this, ctx);
         return;
       }
     } catch (error) {
       this.#fail(error, ctx);
     }
+    ctx.endBody();
     this.#finish(ctx);
   }
 

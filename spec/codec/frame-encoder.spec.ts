@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FrameEncoder } from '../../lib/codec/frame-encoder.ts';
+import { receiveBuffer } from '../../lib/codec/mask-simd.ts';
 import { BOUNDARY_LENGTHS, bytesOf } from '../support/arbitraries.ts';
 import { assertSame } from '../support/assert-same.ts';
 import { hex } from '../support/hex.ts';
@@ -597,5 +598,36 @@ describe('FrameEncoder, payloads that change once they are sent', () => {
         assert.equal(encoder.isIntact, true, 'what was taken is another matter');
       }
     }
+  });
+});
+
+describe('FrameEncoder, payloads that are lent', () => {
+  it('copies them, of any length, and in pieces where they are longer than a block', () => {
+    for (const hold of [false, true]) {
+      for (const length of [0, 16 * 1024 - 1, 16 * 1024, 65_522, 65_523, 65_536, 200_000]) {
+        const encoder = new FrameEncoder(false);
+        const expected = bytesOf(length, 1);
+        expected.copy(receiveBuffer);
+        encoder.addTextFrame(0x81, 'before');
+        if (hold) encoder.hold();
+        encoder.addFrame(0x82, receiveBuffer.subarray(0, length));
+        encoder.addTextFrame(0x81, 'behind');
+        receiveBuffer.fill(0, 0, length);
+        const frames = parse(encoder.take(), false);
+        assert.deepEqual(
+          frames.map(({ payload }) => payload.length),
+          [6, length, 6],
+        );
+        assert.ok(frames[1]!.payload.equals(expected));
+      }
+    }
+  });
+
+  it('masks a copy of them', () => {
+    const encoder = new FrameEncoder(true);
+    receiveBuffer.fill(1, 0, 20_000);
+    encoder.addFrame(0x82, receiveBuffer.subarray(0, 20_000));
+    assert.ok(receiveBuffer.subarray(0, 20_000).every((byte) => byte === 1));
+    assert.ok(parse(encoder.take(), true)[0]!.payload.equals(receiveBuffer.subarray(0, 20_000)));
   });
 });

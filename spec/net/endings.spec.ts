@@ -156,6 +156,61 @@ for (const [name, makePair] of TRANSPORTS) {
   });
 }
 
+for (const [name, makePair] of TRANSPORTS) {
+  describe(`waiting for a Pong over ${name}`, () => {
+    it('ends with the Close frame of the peer, behind which none comes', async () => {
+      const { connection, client } = await open(makePair);
+      const pong = connection.ping();
+      client.close(4000);
+      await assert.rejects(async () => soon('the end', pong), { code: 'WS_ERR_CONNECTION_CLOSED', closeCode: 4000 });
+    });
+
+    it('ends at a heartbeat when the Pong is not read, since the queue is full', async () => {
+      const { connection, client } = await open(makePair, { maxQueuedMessages: 2, heartbeatIntervalMs: 50 });
+      client.write(Buffer.concat(['1', '2', '3'].map((text) => clientFrame(0x81, text))));
+      await until('a full queue', () => connection.isPaused);
+      const pong = connection.ping();
+      await assert.rejects(async () => soon('the end', pong), { code: 'WS_ERR_TIMEOUT' });
+      assert.equal(connection.state, 'open');
+    });
+  });
+
+  describe(`a connection over ${name} that is cut`, () => {
+    it('is closed at once for whoever uses it, and its end is told later', async () => {
+      const { connection, owner } = await open(makePair);
+      const message = receive(connection);
+      connection.destroy();
+      assert.deepEqual([connection.state, connection.isFinished, owner.closed], ['closed', true, []]);
+      await assert.rejects(connection.send('late'), { code: 'WS_ERR_CONNECTION_CLOSED' });
+      await assert.rejects(async () => soon('the end', message), { code: 'WS_ERR_CONNECTION_CLOSED' });
+      assert.equal((await soon('the end', connection.closed)).code, 1006);
+    });
+
+    it('is not clean when the Close frame of this side never left', async () => {
+      const { connection, client } = await open(makePair);
+      void connection.send('slow');
+      client.close(4000);
+      await until('the Close frame', () => connection.state === 'closing');
+      connection.destroy();
+      assert.deepEqual(await soon('the end', connection.closed), { code: 4000, reason: '', wasClean: false });
+    });
+  });
+
+  describe(`a connection over ${name} that this side closes`, () => {
+    it('has no gap in what is received: behind a message for which there is no room there is none', async () => {
+      const { connection, client } = await open(makePair, { maxQueuedMessages: 2 });
+      connection.close(1000);
+      const texts = Array.from({ length: 20 }, (_, i) => String(i));
+      client.write(Buffer.concat(texts.slice(0, 10).map((text) => clientFrame(0x81, text))));
+      await until('a full queue', () => connection.queuedMessages === 2);
+      const got = [await receive(connection), await receive(connection)];
+      client.write(Buffer.concat([...texts.slice(10).map((text) => clientFrame(0x81, text)), closeFrame(1000)]));
+      await assert.rejects(async () => soon('the end', receive(connection)), { code: 'WS_ERR_CONNECTION_CLOSED' });
+      assert.deepEqual(got, ['0', '1']);
+    });
+  });
+}
+
 describe('a stream that brings what comes next while it is written to', () => {
   /** What is written at one end is read at the other before `write` returns. */
   function synchronousPair(): Pair {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { receiveBuffer } from '../../lib/codec/mask-simd.ts';
 import { type ErrorCode, peerError } from '../../lib/errors.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import type { ProtocolLimits, Role } from '../../lib/protocol/events.ts';
@@ -408,6 +409,18 @@ describe('Protocol that sends compressed messages', () => {
       assert.equal(recorder.sent().length, position + 1);
       assert.equal(recorder.count('finished'), 1);
     }
+  });
+
+  it('copies what is only lent, where it has to wait', async () => {
+    const { recorder, compression } = open();
+    const expected = bytesOf(20_000, 1);
+    expected.copy(receiveBuffer);
+    recorder.protocol.sendMessage('slow one');
+    recorder.protocol.sendMessage(receiveBuffer.subarray(0, 20_000));
+    receiveBuffer.fill(0, 0, 20_000);
+    await compression.finish();
+    await recorder.settle();
+    assert.ok(recorder.sent()[1]!.payload.subarray(1).equals(expected));
   });
 
   it('counts the bytes that wait as they were when they were sent', async () => {

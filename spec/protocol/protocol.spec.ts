@@ -485,6 +485,14 @@ describe('Protocol, closing', () => {
     }
   });
 
+  it('answers a Close frame at once where nobody asks to wait', () => {
+    const recorder = new ProtocolRecorder('server');
+    Object.assign(recorder, { onPeerClose: undefined });
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000)));
+    assertSentClose(recorder, 4000);
+    assert.equal(recorder.count('finished'), 1);
+  });
+
   it('has nothing to answer where its own Close frame was sent before, or the transport has ended', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.answersLater = true;
@@ -683,6 +691,28 @@ describe('Protocol.fail', () => {
   });
 });
 
+describe('Protocol, messages that are lent', () => {
+  it('lends whole binary messages, and makes a buffer of those that nobody takes', () => {
+    const recorder = new ProtocolRecorder('server');
+    const lent: string[] = [];
+    Object.assign(recorder, {
+      onLentMessage: (bytes: Buffer, start: number, end: number) => {
+        lent.push(bytes.toString('latin1', start, end));
+        return lent.length === 1;
+      },
+    });
+    recorder.receive(
+      recorder.peerFrame(0x82, 'taken'),
+      recorder.peerFrame(0x82, 'left'),
+      recorder.peerFrame(0x81, 'text'),
+      recorder.peerFrame(0x02, 'pie'),
+      recorder.peerFrame(0x80, 'ces'),
+    );
+    assert.deepEqual(lent, ['taken', 'left']);
+    assert.deepEqual(recorder.messages(), [Buffer.from('left'), 'text', Buffer.from('pieces')]);
+  });
+});
+
 describe('Protocol.receiveHalfEnd', () => {
   forEachRole('sends what was sent before, and nothing more; is finished, and 1006', (role) => {
     const recorder = new ProtocolRecorder(role);
@@ -745,9 +775,20 @@ describe('Protocol.receiveEnd', () => {
     for (const fault of [false, true]) {
       const recorder = new ProtocolRecorder('server');
       recorder.receive(fault ? hex('ff') : recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      recorder.sentBytes();
       recorder.protocol.receiveEnd();
       recorder.protocol.receiveEnd();
       assert.deepEqual(recorder.protocol.close, fault ? abnormal : { code: 1001, reason: 'x', wasClean: true });
+    }
+  });
+
+  it('makes no clean end of one whose answer to the Close frame of the peer has not left', () => {
+    for (const answersLater of [false, true]) {
+      const recorder = new ProtocolRecorder('server');
+      recorder.answersLater = answersLater;
+      recorder.receive(recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
+      recorder.protocol.receiveEnd();
+      assert.deepEqual(recorder.protocol.close, { code: 1001, reason: 'x', wasClean: false });
     }
   });
 

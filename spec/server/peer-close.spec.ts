@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError } from '../../lib/errors.ts';
@@ -8,6 +9,7 @@ import type { Context } from '../../lib/server/context.ts';
 import { Request } from '../../lib/server/request.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
+import { CERTIFICATE, PRIVATE_KEY } from '../support/tls.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, WsClient } from '../support/ws-client.ts';
 
@@ -174,6 +176,50 @@ describe('the Close frame of a peer, behind messages', () => {
   });
 });
 
+describe('a Close frame that comes with the upgrade request', () => {
+  it('is answered behind what onWebsocketConnected sends', async () => {
+    const { server } = makeServer();
+    server.onWebsocketConnected((ctx) => void ctx.sendResponseBody('welcome')).route('/', () => {});
+    const client = await WsClient.connect(await run(server));
+    await client.upgrade('/', {}, closeFrame(4000));
+    assert.equal(await client.receive(), 'welcome');
+    assert.deepEqual(await client.receiveClose(false), { code: 4000, reason: '' });
+  });
+});
+
+describe('messages behind the Close frame of this side', () => {
+  it('are not handled, whoever sent it', async () => {
+    const got: string[] = [];
+    for (const idleTimeoutMs of [0, 50]) {
+      const { server } = makeServer({ idleTimeoutMs });
+      server.route('/', (ctx) => void got.push(ctx.getRequestBodyString()));
+      const client = await WsClient.open(await run(server));
+      const closed = idleTimeoutMs === 0 ? server.close({ timeout: 5000 }) : undefined;
+      assert.equal((await client.readFrame())?.opcode, 8);
+      client.send('late').send(Buffer.from('late')).close(1001);
+      await client.waitForEnd();
+      await closed;
+    }
+    assert.deepEqual(got, []);
+  });
+});
+
+describe('a client of a server of node:https', () => {
+  it('gets the answers to its last messages although it ends its side', async () => {
+    const https = createHttpsServer({ key: PRIVATE_KEY, cert: CERTIFICATE });
+    const { server } = makeServer();
+    server.route('/', async (ctx) => {
+      await settle();
+      await ctx.sendResponseBody(ctx.getRequestBody());
+    });
+    const client = await WsClient.connect(await attached(server, https), { tls: true, allowHalfOpen: true });
+    await client.upgrade('/');
+    client.write(Buffer.concat([texts('a', 'b'), closeFrame(1000)])).end();
+    assert.deepEqual(await client.receiveAll(2), ['a', 'b']);
+    assert.deepEqual(await client.receiveClose(false), { code: 1000, reason: '' });
+  });
+});
+
 describe('the first messages of a WebSocket', () => {
   it('are handled one at a time when they come with the upgrade request', async () => {
     const { server } = makeServer();
@@ -231,8 +277,10 @@ describe('the first messages of a WebSocket', () => {
   }
 });
 
-async function attached(server: ReturnType<typeof makeServer>['server']): Promise<number> {
-  const http = createServer();
+async function attached(
+  server: ReturnType<typeof makeServer>['server'],
+  http: HttpServer = createServer(),
+): Promise<number> {
   server.attach(http);
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');

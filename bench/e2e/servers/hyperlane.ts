@@ -1,7 +1,7 @@
 /**
  * This library as its users run it: `Server`, `Context`, a route, and one request and one response middleware.
  *
- * Variants: `sync`, handlers that are plain functions; `async`, the same as `async` functions, as the tutorial writes
+ * Variants: `sync`, handlers that are plain functions; `view`, such that read the bytes where they lie; `async`, the same as `async` functions, as the tutorial writes
  * them; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it.
  */
 import { createServer } from 'node:https';
@@ -41,6 +41,8 @@ function addEcho(server: HyperlaneServer): void {
     server.route('/', async (ctx) => {
       await ctx.sendResponseBody(ctx.getRequestBody());
     });
+  } else if (variant === 'view') {
+    server.route('/', (ctx) => ctx.readRequestBody((bytes) => ctx.sendResponseBody(bytes)));
   } else {
     server.route('/', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
   }

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { afterEach, describe, it } from 'node:test';
+import { RequestFeed } from '../../lib/net/request-feed.ts';
+import { cleanUp } from '../support/clean-up.ts';
+import { memoryPair, tcpPair } from '../support/connections.ts';
+import { settle, until } from '../support/watchdog.ts';
+
+afterEach(cleanUp);
+
+/** Stands for node:http: remembers the slices it is called with. */
+async function makeFed(makePair: () => Promise<readonly [unknown, { write(text: string): unknown }]>) {
+  const [socket, there] = (await makePair()) as [Socket, { write(text: string): unknown }];
+  const slices: string[] = [];
+  const host = { isFull: false, onSlice: (): void => {} };
+  socket.on('data', (chunk: Buffer) => {
+    slices.push(chunk.toString());
+    host.onSlice();
+  });
+  const feed = RequestFeed.make(socket, host);
+  assert.ok(feed !== undefined);
+  return { socket, there, slices, host, feed };
+}
+
+for (const [name, makePair] of [
+  ['TCP', tcpPair],
+  ['a Duplex', memoryPair],
+] as const) {
+  describe(`RequestFeed over ${name}`, () => {
+    it('cuts what it hands on behind each end of a head', async () => {
+      const { there, slices } = await makeFed(makePair);
+      there.write('one\r\n\r\ntwo\r\nthree\r\n\r\n\r\n\r\nfour');
+      await until('all', () => slices.length === 4);
+      assert.deepEqual(slices, ['one\r\n\r\n', 'two\r\nthree\r\n\r\n', '\r\n\r\n', 'four']);
+      there.write('\r\n\r\n');
+      await until('the rest', () => slices.length === 5);
+      assert.equal(slices[4], '\r\n\r\n');
+    });
+
+    it('stops while there are enough, keeps the rest, and goes on in order', async () => {
+      const { there, slices, host, feed, socket } = await makeFed(makePair);
+      host.onSlice = () => {
+        host.isFull = true;
+      };
+      const expected = Array.from({ length: 20 }, (_, i) => `${i}\r\n\r\n`);
+      there.write(expected.slice(0, 10).join(''));
+      await until('the first', () => slices.length === 1);
+      there.write(expected.slice(10).join(''));
+      await settle(20);
+      feed.resume();
+      await settle(5);
+      assert.deepEqual([slices.length, socket.isPaused()], [1, true], 'no room yet');
+      for (let i = 1; i < 20; i++) {
+        host.isFull = false;
+        feed.resume();
+        await until('the next', () => slices.length === i + 1);
+      }
+      assert.deepEqual(slices, expected);
+    });
+
+    it('stops when the socket is paused by somebody else, and goes on when that one does', async () => {
+      const { there, slices, host, feed, socket } = await makeFed(makePair);
+      host.onSlice = () => void socket.pause();
+      there.write('one\r\n\r\ntwo\r\n\r\n');
+      await until('the first', () => slices.length === 1);
+      feed.resume();
+      await settle(20);
+      assert.equal(slices.length, 1);
+      socket.resume();
+      await until('the second', () => slices.length === 2);
+    });
+
+    it('gives back what it did not hand on, and leaves the socket to others', async () => {
+      const { there, slices, host, feed, socket } = await makeFed(makePair);
+      let rest: Buffer | undefined;
+      host.onSlice = () => {
+        rest = feed.release();
+      };
+      there.write('one\r\n\r\nframes\r\n\r\n');
+      await until('the first', () => slices.length === 1);
+      assert.equal(rest?.toString(), 'frames\r\n\r\n');
+      const later: string[] = [];
+      socket.on('data', (chunk: Buffer) => later.push(chunk.toString()));
+      there.write('later');
+      await until('the rest', () => later.length === 1);
+      assert.deepEqual([slices.length, later], [1, ['later']]);
+    });
+  });
+}
+
+describe('RequestFeed', () => {
+  it('is not made where it does not know who listens', async () => {
+    const host = { isFull: false };
+    const [nobody] = await tcpPair();
+    assert.equal(RequestFeed.make(nobody, host), undefined);
+    const [two] = await tcpPair();
+    two.on('data', () => {}).on('data', () => {});
+    assert.equal(RequestFeed.make(two, host), undefined);
+    assert.equal(two.listenerCount('data'), 2);
+  });
+
+  it('hands nothing on once the socket is destroyed', async () => {
+    const { there, slices, host, socket } = await makeFed(tcpPair);
+    host.onSlice = () => void socket.destroy();
+    there.write('one\r\n\r\ntwo\r\n\r\n');
+    await until('the first', () => slices.length === 1);
+    await settle(10);
+    assert.deepEqual(slices, ['one\r\n\r\n']);
+  });
+});
