@@ -149,7 +149,7 @@ const framing: fc.Arbitrary<Framing> = fc.record({
 const WEIGHTS: Partial<Record<MessageKind, number>> = { echo: 5, later: 5, many: 4, awaits: 3, flush: 3, flushed: 2 };
 
 const messageKind = fc.oneof(
-  ...MESSAGE_KINDS.map((kind) => ({ weight: WEIGHTS[kind] ?? 1, arbitrary: fc.constant(kind) })),
+  ...MESSAGE_KINDS.filter((kind) => !(process.env.MODEL_WITHOUT ?? '').includes(kind)).map((kind) => ({ weight: WEIGHTS[kind] ?? 1, arbitrary: fc.constant(kind) })),
 );
 
 const message: fc.Arbitrary<MessageSettings> = fc.record({

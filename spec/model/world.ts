@@ -526,14 +526,17 @@ export class World {
     const isOver = () => [...this.peers.values()].every(({ link }) => link.isGone);
     const patience =
       3 * HEARTBEAT_MS + CLOSE_TIMEOUT_MS + HANDSHAKE_TIMEOUT_MS + KEEP_ALIVE_MS + 2 * LINGER_MS + 2 * CHECK_MS;
-    if (!this.isClosing) this.openGates();
     this.#isEnding = true;
+    // A server that closes cuts handlers that hang; but nobody else does.
+    if (this.isClosing) await this.advance(3500);
+    this.openGates();
     await this.settle();
     await this.advance(patience);
     if (!isOver()) await this.#waitForRequests(isOver, deadline);
     // What an application does with its own responses, and for whom it waits, is its own business.
     for (const peer of this.peers.values()) {
-      if (!this.#about.get(peer)!.isAtDoor && !peer.hasAskedToUpgrade) peer.link.reset();
+      const isAtAttached = !this.#about.get(peer)!.isAtDoor && peer.requests[0]?.kind !== 'upgrade';
+      if (isAtAttached && !peer.isUpgraded) peer.link.reset();
     }
     await this.settle();
     for (const peer of this.peers.values()) {
