@@ -522,8 +522,6 @@ export class World {
 
   /** Waits, with all peers silent, for all that is bound to end; then nothing may be left. @throws {Finding} */
   async end(): Promise<void> {
-    const deadline = this.time.now + 330_000;
-    const isOver = () => [...this.peers.values()].every(({ link }) => link.isGone);
     const patience =
       3 * HEARTBEAT_MS + CLOSE_TIMEOUT_MS + HANDSHAKE_TIMEOUT_MS + KEEP_ALIVE_MS + 2 * LINGER_MS + 2 * CHECK_MS;
     this.#isEnding = true;
@@ -532,12 +530,7 @@ export class World {
     this.openGates();
     await this.settle();
     await this.advance(patience);
-    if (!isOver()) await this.#waitForRequests(isOver, deadline);
-    // What an application does with its own responses, and for whom it waits, is its own business.
-    for (const peer of this.peers.values()) {
-      const isAtAttached = !this.#about.get(peer)!.isAtDoor && peer.requests[0]?.kind !== 'upgrade';
-      if (isAtAttached && !peer.isUpgraded) peer.link.reset();
-    }
+    for (const peer of this.peers.values()) if (!peer.isUpgraded && !this.#isOurs(peer)) peer.link.reset();
     await this.settle();
     for (const peer of this.peers.values()) {
       if (!peer.link.isGone) throw new Finding(ORACLE.ends, `peer ${peer.id} is there after ${this.time.now} ms`);
@@ -550,11 +543,14 @@ export class World {
     this.#checkNothingLeft();
   }
 
-  /** A request that is not whole has the time of node:http, whatever the server's options say. */
-  async #waitForRequests(isOver: () => boolean, deadline: number): Promise<void> {
-    const waits = [...this.peers.values()].filter(({ link }) => !link.isGone);
-    if (!waits.every((peer) => this.#about.get(peer)!.hasUnfinishedBody)) return;
-    while (!isOver() && this.time.now < deadline) await this.advance(10_000);
+  /**
+   * Whether the server answers for it that a peer without a WebSocket leaves: not if it waits for a response of the
+   * application that the server is attached to, nor in the midst of a body, for which node:http gives it 5 minutes.
+   */
+  #isOurs(peer: Peer): boolean {
+    const isAtAttached = !this.#about.get(peer)!.isAtDoor && peer.requests[0]?.kind !== 'upgrade';
+    const isInBody = !peer.link.isDelivered && peer.requests.some(({ method }) => method === 'POST');
+    return !isAtAttached && !isInBody;
   }
 
   #checkNothingLeft(): void {
@@ -631,7 +627,6 @@ class PeerTimes {
   headBytes = Number.POSITIVE_INFINITY;
   cutAt = Number.POSITIVE_INFINITY;
   responses = 0;
-  hasUnfinishedBody = false;
   #delivered = 0;
   #deliveredAt: number;
   #left = 0;
