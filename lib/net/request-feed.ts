@@ -42,6 +42,8 @@ export class RequestFeed {
   /** What was read last, and how much of it was handed on. */
   #chunk: Buffer = NOTHING;
   #handedOn = 0;
+  /** How many bytes of the end of a head the last slice ended with. */
+  #matched = 0;
   /** Whether the socket was paused here, and not by node:http. */
   #paused = false;
 
@@ -101,13 +103,31 @@ export class RequestFeed {
     const chunk = this.#chunk;
     while (this.#handedOn < chunk.length && this.#isWanted()) {
       const start = this.#handedOn;
-      const headEnd = chunk.indexOf(HEAD_END, start, 'latin1');
-      this.#handedOn = headEnd === -1 ? chunk.length : headEnd + HEAD_END.length;
+      this.#handedOn = this.#endOfHead(chunk, start);
       this.#toHttp!.call(
         this.#socket,
         start === 0 ? first(chunk, this.#handedOn) : chunk.subarray(start, this.#handedOn),
       );
     }
+  }
+
+  /** The offset behind the next end of a head, which may have begun in the slice before; or that of the chunk's end. */
+  #endOfHead(chunk: Buffer, start: number): number {
+    const missing = HEAD_END.slice(this.#matched);
+    if (this.#matched > 0 && chunk.toString('latin1', start, start + missing.length) === missing) {
+      this.#matched = 0;
+      return start + missing.length;
+    }
+    const headEnd = chunk.indexOf(HEAD_END, start, 'latin1');
+    if (headEnd !== -1) {
+      this.#matched = 0;
+      return headEnd + HEAD_END.length;
+    }
+    const tail = Math.max(start, chunk.length - HEAD_END.length + 1);
+    let matched = tail === start ? this.#matched : 0;
+    for (let i = tail; i < chunk.length; i++) matched = matchOn(matched, chunk[i]!);
+    this.#matched = matched;
+    return chunk.length;
   }
 
   /** Whether node:http may be given something; if not, the socket is paused, or no longer its own. */
@@ -118,6 +138,12 @@ export class RequestFeed {
     this.#socket.pause();
     return false;
   }
+}
+
+/** How many bytes of the end of a head are there behind one byte more. */
+function matchOn(matched: number, byte: number): number {
+  if (byte === HEAD_END.charCodeAt(matched)) return matched + 1;
+  return byte === HEAD_END.charCodeAt(0) ? 1 : 0;
 }
 
 function first(chunk: Buffer, length: number): Buffer {

@@ -307,6 +307,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     const error = changedError();
     this.#events.onProtocolError(error);
     this.fail(error);
+    // Where it is closing already it goes on with that.
+    this.#sends!.dropMessages();
   }
 
   // --- messages, told by their receiver -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ interface WaitingMessage {
 export interface MessageWriter {
   /** Writes the compressed payload of a message, or the message itself where there is none. */
   writeMessage(data: Message, payload: Compressed): void;
-  /** A message is no longer what it was when it was sent, and the queue has stopped: what waits can be dropped. */
+  /** A message is no longer what it was when it was sent: it cannot be written, nor what is behind it. `dropMessages` goes on. */
   onMessageChanged(): void;
 }
 
@@ -110,6 +110,11 @@ export class SendQueue {
       message = next;
       payload = await this.#compress(next.data, next.compress);
     }
+  }
+
+  /** Throws away the messages that wait, and does what was to be done behind them. */
+  dropMessages(): void {
+    if (this.isBusy) this.#finish();
   }
 
   #finish(): void {

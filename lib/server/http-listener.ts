@@ -115,7 +115,8 @@ export class HttpListener {
 
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const rest = this.#connections.get(socket)?.release() ?? NOTHING;
-    this.#events.onUpgrade(request, socket, rest.length === 0 ? head : Buffer.concat([head, rest]));
+    // A copy: the head may lie where the next read goes.
+    this.#events.onUpgrade(request, socket, Buffer.concat([head, rest]));
   }
 }
 

@@ -38,6 +38,44 @@ for (const [name, makePair] of [
       assert.equal(slices[4], '\r\n\r\n');
     });
 
+    it('finds the end of a head that is cut, and takes nothing else for it', async () => {
+      for (const cuts of [[1], [2], [3], [1, 2], [2, 3], [1, 2, 3]]) {
+        const { there, slices } = await makeFed(makePair);
+        let text = 'a\r\n\r\n';
+        const at = (cut: number) => text.length - 4 + cut;
+        let from = 0;
+        for (const cut of cuts) {
+          const length = slices.join('').length;
+          there.write(text.slice(from, at(cut)));
+          from = at(cut);
+          await until('a piece', () => slices.join('').length > length);
+        }
+        there.write(`${text.slice(from)}b\r\n\r\nc`);
+        text += 'b\r\n\r\nc';
+        await until('all', () => slices.join('') === text);
+        assert.deepEqual(slices.slice(-3), [text.slice(from, 5), 'b\r\n\r\n', 'c'], `cut behind ${cuts}`);
+      }
+    });
+
+    it('takes no line break for the end of a head because of the piece before', async () => {
+      for (const pieces of [
+        ['a\r\n\r', '\r\n\r', '\nb\r\n\r\n'],
+        ['a\r\n', 'b\r', '\n\r', 'c'],
+        ['\r', '\r', '\n', '\r', '\n'],
+      ]) {
+        const { there, slices } = await makeFed(makePair);
+        let sent = 0;
+        for (const piece of pieces) {
+          sent += piece.length;
+          there.write(piece);
+          await until('a piece', () => slices.join('').length === sent);
+        }
+        // Never more than one end of a head in a slice, and that at its end.
+        for (const slice of slices) assert.match(slice, /^(?!.*\r\n\r\n.)/s);
+        assert.equal(slices.join(''), pieces.join(''));
+      }
+    });
+
     it('stops while there are enough, keeps the rest, and goes on in order', async () => {
       const { there, slices, host, feed, socket } = await makeFed(makePair);
       host.onSlice = () => {

@@ -423,6 +423,23 @@ describe('Protocol that sends compressed messages', () => {
     assert.ok(recorder.sent()[1]!.payload.subarray(1).equals(expected));
   });
 
+  it('still answers the Close frame of the peer when bytes that wait are no longer what was sent', async () => {
+    for (const answersLater of [false, true]) {
+      const { recorder, compression } = open();
+      recorder.answersLater = answersLater;
+      const own = new Uint8Array(20_000);
+      recorder.protocol.sendMessage('slow one');
+      recorder.protocol.sendMessage(own);
+      structuredClone(own.buffer, { transfer: [own.buffer] });
+      recorder.receive(recorder.peerFrame(FIN | CLOSE, closePayload(4000)));
+      await compression.finish();
+      assert.equal(recorder.protocol.compressing, undefined);
+      assert.equal(recorder.errors[0]?.code, 'WS_ERR_MESSAGE_CHANGED');
+      assertSentClose(recorder, 4000);
+      assert.equal(recorder.count('finished'), 1);
+    }
+  });
+
   it('counts the bytes that wait as they were when they were sent', async () => {
     const { recorder, compression } = open();
     recorder.protocol.sendMessage('slow one');
