@@ -104,7 +104,8 @@ export class Application {
     this.#policy = policy;
   }
 
-  register(server: Server): void {
+  /** @param hasHook - whether handlers run when a WebSocket opens */
+  register(server: Server, hasHook: boolean): void {
     server.errorHandle((error, ctx) => {
       // It is documented that whole responses count, too.
       const isOver = error instanceof WebSocketError && error.code === 'WS_ERR_BACKPRESSURE';
@@ -112,7 +113,7 @@ export class Application {
       if (error !== ERROR && !(error instanceof WebSocketError)) this.findings.push(error);
     });
     server.upgradeMiddleware((ctx) => this.#decide(ctx));
-    server.onWebsocketConnected((ctx) => this.#open(ctx));
+    if (hasHook) server.onWebsocketConnected((ctx) => this.#open(ctx));
     server.route('/ws', (ctx) => this.#handleMessage(ctx));
     server.route('/own', (ctx) => this.#own(ctx));
     server.enableInnerWebsocketHandle('/own');
@@ -152,8 +153,20 @@ export class Application {
   #open(ctx: Context): void | Promise<void> {
     const peer = this.#peerOf(ctx);
     if (this.conversations.has(peer.id)) this.findings.push(new Finding(ORACLE.order, 'a WebSocket opened twice'));
+    const conversation = this.#conversationOf(ctx);
+    const how = ctx.getRequestQuery('open');
+    if (how === undefined) return;
+    void this.#send(conversation, ctx, 'welcome', false);
+    if (how === 'later') return this.#during(conversation, () => this.#wait());
+  }
+
+  /** The WebSocket of a context: noted when it opens, or when its first handler runs. */
+  #conversationOf(ctx: Context): Conversation {
+    const peer = this.#peerOf(ctx);
+    const known = this.conversations.get(peer.id);
+    if (known !== undefined) return known;
     const stream = ctx.getStream();
-    if (stream === undefined) throw new Finding(ORACLE.order, 'a WebSocket opened without a stream');
+    if (stream === undefined) throw new Finding(ORACLE.order, 'a WebSocket without a stream');
     const conversation: Conversation = {
       peer,
       stream,
@@ -169,10 +182,7 @@ export class Application {
     void stream.closed.then(() => {
       conversation.isOver = true;
     });
-    const how = ctx.getRequestQuery('open');
-    if (how === undefined) return;
-    void this.#send(conversation, ctx, 'welcome', false);
-    if (how === 'later') return this.#during(conversation, () => this.#wait());
+    return conversation;
   }
 
   /** Runs a handler, and sees to it that no other runs meanwhile. */
@@ -233,7 +243,7 @@ export class Application {
   }
 
   #handleMessage(ctx: Context): void | Promise<void> {
-    const conversation = this.conversations.get(this.#peerOf(ctx).id)!;
+    const conversation = this.#conversationOf(ctx);
     this.#begin(conversation);
     let pending: void | Promise<void> = undefined;
     try {
@@ -330,7 +340,7 @@ export class Application {
 
   /** A handler that owns its stream. */
   async #own(ctx: Context): Promise<void> {
-    const conversation = this.conversations.get(this.#peerOf(ctx).id)!;
+    const conversation = this.#conversationOf(ctx);
     await this.#during(conversation, async () => {
       const { stream } = conversation;
       for (;;) {
@@ -344,7 +354,7 @@ export class Application {
 
   /** One that waits for two things at once. */
   async #select(ctx: Context): Promise<void> {
-    const conversation = this.conversations.get(this.#peerOf(ctx).id)!;
+    const conversation = this.#conversationOf(ctx);
     await this.#during(conversation, async () => {
       const { stream } = conversation;
       const receiver = this.broadcast.subscribe();

@@ -20,6 +20,7 @@ export const worldOptions: fc.Arbitrary<WorldOptions> = fc.record({
   idleTimeoutMs: fc.constantFrom(0, 0, 2500),
   maxConnections: fc.constantFrom(Number.POSITIVE_INFINITY, 2),
   maxPipelinedRequests: fc.constantFrom(16, 3),
+  hasHook: fc.boolean(),
 });
 
 export interface Run {
