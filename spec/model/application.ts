@@ -30,7 +30,17 @@ export const MESSAGE_KINDS = [
 export type MessageKind = (typeof MESSAGE_KINDS)[number];
 
 /** What a handler does with a plain request, which says it in its path. */
-export const REQUEST_KINDS = ['plain', 'later', 'stream', 'pieces', 'events', 'body', 'encoded', 'throw', 'once'] as const;
+export const REQUEST_KINDS = [
+  'plain',
+  'later',
+  'stream',
+  'pieces',
+  'events',
+  'body',
+  'encoded',
+  'throw',
+  'once',
+] as const;
 export type RequestKind = (typeof REQUEST_KINDS)[number];
 
 /** What a message or a request asks for: so many answers of such a size. */
@@ -245,9 +255,9 @@ export class Application {
   #handleMessage(ctx: Context): void | Promise<void> {
     const conversation = this.#conversationOf(ctx);
     this.#begin(conversation);
-    let pending: void | Promise<void> = undefined;
+    let pending: Promise<void> | undefined;
     try {
-      pending = this.#answer(conversation, ctx);
+      pending = this.#answer(conversation, ctx) ?? undefined;
     } finally {
       if (pending === undefined) conversation.running--;
     }
@@ -312,7 +322,12 @@ export class Application {
         peer.excuse('transferred');
         const bytes = new Uint8Array(50_000);
         // It may arrive nevertheless, if it has left.
-        conversation.sends.push({ body: Buffer.alloc(bytes.length), state: 'rejected', isDropped: false, isAnswer: false });
+        conversation.sends.push({
+          body: Buffer.alloc(bytes.length),
+          state: 'rejected',
+          isDropped: false,
+          isAnswer: false,
+        });
         conversation.largestSend = Math.max(conversation.largestSend, bytes.length);
         void ctx.sendResponseBody(bytes).catch(() => {});
         structuredClone(bytes.buffer, { transfer: [bytes.buffer] });

@@ -1,7 +1,13 @@
-import { appendFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { clientFrame, httpRequest, upgradeRequest } from '../support/ws-client.ts';
-import { MESSAGE_KINDS, type MessageKind, makeBody, REQUEST_KINDS, type RequestKind, type Wish } from './application.ts';
+import {
+  MESSAGE_KINDS,
+  type MessageKind,
+  makeBody,
+  REQUEST_KINDS,
+  type RequestKind,
+  type Wish,
+} from './application.ts';
 import { type Behaviour, SOCKET } from './link.ts';
 import type { Framing, Peer } from './peer.ts';
 import { releaseTask, waitingTasks } from './thread-pool.ts';
@@ -28,7 +34,6 @@ function step<T extends object>(
   return {
     check: (world) => check(world as World),
     async run(_model, world) {
-      if (process.env.MODEL_TRACE) appendFileSync(process.env.MODEL_TRACE, `${name}(${show(settings)})\n`);
       await run(world, settings);
       if (!('isHurried' in settings && settings.isHurried === true)) await world.settle();
     },
@@ -142,14 +147,20 @@ const wish: fc.Arbitrary<Wish> = fc.record({
 const framing: fc.Arbitrary<Framing> = fc.record({
   isBinary: rarely,
   isCompressed: fc.boolean(),
-  fragmentBytes: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 90 }) }),
+  fragmentBytes: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 90 }) },
+  ),
   hasPing: fc.boolean(),
 });
 
 const WEIGHTS: Partial<Record<MessageKind, number>> = { echo: 5, later: 5, many: 4, awaits: 3, flush: 3, flushed: 2 };
 
 const messageKind = fc.oneof(
-  ...MESSAGE_KINDS.filter((kind) => !(process.env.MODEL_WITHOUT ?? '').includes(kind)).map((kind) => ({ weight: WEIGHTS[kind] ?? 1, arbitrary: fc.constant(kind) })),
+  ...MESSAGE_KINDS.map((kind) => ({
+    weight: WEIGHTS[kind] ?? 1,
+    arbitrary: fc.constant(kind),
+  })),
 );
 
 const message: fc.Arbitrary<MessageSettings> = fc.record({
@@ -205,7 +216,10 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
       emitsClose: fc.boolean(),
       deliversLate: rarely,
       deliversInWrite: fc.boolean(),
-      throwsAt: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }) }),
+      throwsAt: fc.oneof(
+        { weight: 8, arbitrary: fc.constant(0) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }) },
+      ),
       highWaterMark: fc.constantFrom(1, 1000, 16_384),
     }),
   },
@@ -216,7 +230,7 @@ const AS_HTTP_EXPECTS = { emitsClose: true, throwsAt: 0, deliversLate: false, de
 const road: fc.Arbitrary<Road> = fc.oneof(
   { weight: 4, arbitrary: fc.constant('run' as const) },
   { weight: 2, arbitrary: fc.constant('attach' as const) },
-  { weight: 2, arbitrary: fc.constant('handleUpgrade' as const) },
+  { weight: 3, arbitrary: fc.constant('handleUpgrade' as const) },
 );
 
 const room = fc.constantFrom(0, 500, 20_000);
@@ -254,7 +268,9 @@ const open: fc.Arbitrary<Step> = fc
     // entered again from within, ends the process.
     const isForeign = road === 'handleUpgrade' && !behaviour.isSocket;
     const shown = { ...settings, behaviour: isForeign ? behaviour : { ...behaviour, ...AS_HTTP_EXPECTS } };
-    return step('open', { ...shown, messages: shorten(messages), requests: shorten(settings.requests) }, (world) => openPeer(world, shown));
+    return step('open', { ...shown, messages: shorten(messages), requests: shorten(settings.requests) }, (world) =>
+      openPeer(world, shown),
+    );
   });
 
 /** Many that are alike, in short. */
@@ -293,21 +309,55 @@ function openPeer(world: World, settings: OpenSettings): void {
   peer.link.deliver(delivery.bytes, delivery.pieceBytes);
 }
 
+interface DawdleSettings {
+  readonly behaviour: Behaviour;
+  readonly upgrade: UpgradeSettings;
+  readonly waits: readonly { readonly ms: number; readonly bytes: number }[];
+}
+
+/** Opens a connection, and takes its time for the head. */
+async function dawdle(world: World, { behaviour, upgrade, waits }: DawdleSettings): Promise<void> {
+  if (!world.hasRoad('run')) return;
+  const peer = world.addPeer({ ...behaviour, ...AS_HTTP_EXPECTS }, 0, false);
+  peer.excuse('dawdles');
+  world.connect(peer, 'run');
+  sendUpgrade(world, peer, upgrade);
+  for (const { ms, bytes } of waits) {
+    await world.advance(ms);
+    peer.link.deliver(bytes, 20);
+  }
+  await world.advance(50);
+}
+
 /** Steps, by how often they come. */
 const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[] = [
   { weight: 6, arbitrary: open },
   {
     weight: 10,
     arbitrary: fc
-      .record({ peer: peerIndex, message, times: fc.oneof({ weight: 6, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 30 }) }), delivery, isHurried: rarely })
+      .record({
+        peer: peerIndex,
+        messages: fc.oneof(
+          { weight: 3, arbitrary: fc.array(message, { minLength: 1, maxLength: 1 }) },
+          { weight: 2, arbitrary: fc.array(message, { minLength: 2, maxLength: 5 }) },
+        ),
+        times: fc.oneof(
+          { weight: 6, arbitrary: fc.constant(1) },
+          { weight: 1, arbitrary: fc.integer({ min: 2, max: 30 }) },
+        ),
+        delivery,
+        isHurried: rarely,
+      })
       .map((settings) =>
         step(
           'send',
           settings,
-          (world, { peer: index, message, times, delivery }) => {
+          (world, { peer: index, messages, times, delivery }) => {
             const peer = pick(world, index);
             if (!peer.hasAskedToUpgrade) return;
-            for (let i = 0; i < times; i++) sendMessage(world, peer, times > 4 ? makeSmall(message) : message);
+            for (let i = 0; i < times; i++) {
+              for (const message of messages) sendMessage(world, peer, times > 4 ? makeSmall(message) : message);
+            }
             peer.link.deliver(delivery.bytes, delivery.pieceBytes);
           },
           hasPeers,
@@ -316,20 +366,18 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   },
   {
     weight: 4,
-    arbitrary: fc
-      .record({ peer: peerIndex, request, times: fc.constantFrom(1, 1, 2, 40), delivery })
-      .map((settings) =>
-        step(
-          'request',
-          settings,
-          (world, { peer: index, request, times, delivery }) => {
-            const peer = pick(world, index);
-            for (let i = 0; i < times; i++) sendRequest(world, peer, times > 2 ? makeSmall(request) : request);
-            peer.link.deliver(delivery.bytes, delivery.pieceBytes);
-          },
-          hasPeers,
-        ),
+    arbitrary: fc.record({ peer: peerIndex, request, times: fc.constantFrom(1, 1, 2, 40), delivery }).map((settings) =>
+      step(
+        'request',
+        settings,
+        (world, { peer: index, request, times, delivery }) => {
+          const peer = pick(world, index);
+          for (let i = 0; i < times; i++) sendRequest(world, peer, times > 2 ? makeSmall(request) : request);
+          peer.link.deliver(delivery.bytes, delivery.pieceBytes);
+        },
+        hasPeers,
       ),
+    ),
   },
   {
     weight: 2,
@@ -348,14 +396,16 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   },
   {
     weight: 3,
-    arbitrary: fc.record({ peer: peerIndex, delivery, isHurried: rarely }).map((settings) =>
-      step(
-        'deliver',
-        settings,
-        (world, { peer, delivery }) => pick(world, peer).link.deliver(delivery.bytes, delivery.pieceBytes),
-        hasPeers,
+    arbitrary: fc
+      .record({ peer: peerIndex, delivery, isHurried: rarely })
+      .map((settings) =>
+        step(
+          'deliver',
+          settings,
+          (world, { peer, delivery }) => pick(world, peer).link.deliver(delivery.bytes, delivery.pieceBytes),
+          hasPeers,
+        ),
       ),
-    ),
   },
   {
     weight: 3,
@@ -380,8 +430,9 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   },
   {
     weight: 2,
-    arbitrary: fc.record({ peer: peerIndex, how: fc.constantFrom('end', 'reset', 'garbage', 'unmasked', 'ping', 'pings') }).map(
-      (settings) =>
+    arbitrary: fc
+      .record({ peer: peerIndex, how: fc.constantFrom('end', 'reset', 'garbage', 'unmasked', 'ping', 'pings') })
+      .map((settings) =>
         step(
           'do',
           settings,
@@ -407,19 +458,23 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
           },
           hasPeers,
         ),
-    ),
+      ),
   },
   {
     weight: 2,
-    arbitrary: fc.record({ peer: peerIndex }).map((settings) =>
-      step('stopReading', settings, (world, { peer }) => pick(world, peer).link.stopReading(), hasPeers),
-    ),
+    arbitrary: fc
+      .record({ peer: peerIndex })
+      .map((settings) =>
+        step('stopReading', settings, (world, { peer }) => pick(world, peer).link.stopReading(), hasPeers),
+      ),
   },
   {
     weight: 2,
-    arbitrary: fc.record({ peer: peerIndex, bytes: fc.constantFrom(1, 1000, 50_000, ALL, ALL) }).map((settings) =>
-      step('read', settings, (world, { peer, bytes }) => pick(world, peer).link.read(bytes), hasPeers),
-    ),
+    arbitrary: fc
+      .record({ peer: peerIndex, bytes: fc.constantFrom(1, 1000, 50_000, ALL, ALL) })
+      .map((settings) =>
+        step('read', settings, (world, { peer, bytes }) => pick(world, peer).link.read(bytes), hasPeers),
+      ),
   },
   {
     weight: 4,
@@ -451,35 +506,44 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   },
   {
     weight: 1,
-    arbitrary: fc.record({ text: fc.constant('to all') }).map((settings) =>
-      step('broadcast', settings, (world, { text }) => void world.application.broadcast.send(text)),
+    arbitrary: fc
+      .record({
+        behaviour,
+        upgrade,
+        waits: fc.array(
+          fc.record({ ms: fc.constantFrom(50, 800, 1500, 2900), bytes: fc.integer({ min: 0, max: 40 }) }),
+          { minLength: 1, maxLength: 3 },
+        ),
+      })
+      .map((settings) => step('dawdle', settings, dawdle)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ text: fc.constant('to all') })
+      .map((settings) => step('broadcast', settings, (world, { text }) => void world.application.broadcast.send(text))),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ timeout: fc.constantFrom(300, 1000, 3000) }).map((settings) =>
+      step(
+        'closeServer',
+        settings,
+        (world, { timeout }) => world.close(timeout),
+        (world) => world.closings.length === 0,
+      ),
     ),
   },
   {
     weight: 1,
-    arbitrary: fc
-      .record({ timeout: fc.constantFrom(300, 1000, 3000) })
-      .map((settings) =>
-        step(
-          'closeServer',
-          settings,
-          (world, { timeout }) => world.close(timeout),
-          (world) => world.closings.length === 0,
-        ),
+    arbitrary: fc.constant({}).map((settings) =>
+      step(
+        'attach',
+        settings,
+        (world) => world.attach(),
+        (world) => world.closings.length > 0,
       ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .constant({})
-      .map((settings) =>
-        step(
-          'attach',
-          settings,
-          (world) => world.attach(),
-          (world) => world.closings.length > 0,
-        ),
-      ),
+    ),
   },
 ];
 

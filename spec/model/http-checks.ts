@@ -59,7 +59,8 @@ export class HttpChecks {
     const symbol = (name: string) => Object.getOwnPropertySymbols(server).find((key) => key.description === name);
     const intervalKey = symbol('http.server.connectionsCheckingInterval');
     const connectionsKey = symbol('http.server.connections');
-    if (intervalKey === undefined || connectionsKey === undefined) throw new Error('this Node does not check by itself');
+    if (intervalKey === undefined || connectionsKey === undefined)
+      throw new Error('this Node does not check by itself');
     const timer = server[intervalKey] as NodeJS.Timeout & { _onTimeout: () => void };
     const check = timer._onTimeout;
     timer.close();

@@ -1,4 +1,4 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { nextTurn } from './virtual-time.ts';
@@ -240,7 +240,12 @@ export class Link {
 
   write(chunks: readonly Buffer[], done: (error?: Error) => void): void {
     this.#writes++;
-    if (this.behaviour.throwsAt > 0 && this.#writes >= this.behaviour.throwsAt && this.#stream.isInCall && !this.hasThrown) {
+    if (
+      this.behaviour.throwsAt > 0 &&
+      this.#writes >= this.behaviour.throwsAt &&
+      this.#stream.isInCall &&
+      !this.hasThrown
+    ) {
       this.hasThrown = true;
       throw new Error('thrown by a stream');
     }

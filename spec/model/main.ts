@@ -65,7 +65,11 @@ async function playFor(milliseconds: number): Promise<number> {
 async function showMutants(): Promise<number> {
   let missed = 0;
   console.log('| what goes wrong | what is taken out | seed | runs | oracle |\n|---|---|---|---|---|');
-  for await (const { mutant, executions, oracle } of tryMutants(seed, Number(values.runs ?? RUNS_OF_A_MUTANT), values.only)) {
+  for await (const { mutant, executions, oracle } of tryMutants(
+    seed,
+    Number(values.runs ?? RUNS_OF_A_MUTANT),
+    values.only,
+  )) {
     if (oracle === undefined) missed++;
     console.log(`| ${mutant.row} | ${mutant.what} | ${seed} | ${executions} | ${oracle ?? 'none'} |`);
   }

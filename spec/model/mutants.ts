@@ -37,20 +37,39 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     row: 'a pause behind messages that came with the head has no effect: what comes is held without a bound',
-    what: 'a socket that is read in place reads on, whoever starts it',
-    edits: [{ file: 'net/transport.ts', search: 'return !transport.isPaused;', replace: 'return true;' }],
+    what: 'the socket is resumed before the head is told, and reads on, whoever starts it',
+    edits: [
+      { file: 'net/transport.ts', search: 'return !transport.isPaused;', replace: 'return true;' },
+      { file: 'net/transport.ts', search: 'if (!this.#paused) socket.resume();', replace: '' },
+      {
+        file: 'net/transport.ts',
+        search: 'socket.pause();\n    const early = readAll(socket);',
+        replace: 'const early: Buffer[] = [];',
+      },
+      {
+        file: 'net/transport.ts',
+        search: "socket.on('close', onClose);",
+        replace: "socket.on('close', onClose);\n    socket.resume();",
+      },
+    ],
   },
   {
     row: 'bytes are read out of order where an upgrade middleware takes time',
     what: 'the socket is read in place before what was read before is told',
     edits: [
-      { file: 'net/transport.ts', search: 'socket.pause();\n    const early = readAll(socket);', replace: 'const early: Buffer[] = [];' },
+      {
+        file: 'net/transport.ts',
+        search: 'socket.pause();\n    const early = readAll(socket);',
+        replace: 'const early: Buffer[] = [];',
+      },
     ],
   },
   {
     row: 'two handlers run at once, when the first message comes with the upgrade request',
     what: "the handlers of the head's messages are taken for hooks",
-    edits: [{ file: 'server/websocket-session.ts', search: 'if (!hasOpening) return;', replace: 'if (!this.#busy) return;' }],
+    edits: [
+      { file: 'server/websocket-session.ts', search: 'if (!hasOpening) return;', replace: 'if (!this.#busy) return;' },
+    ],
   },
   {
     row: 'an upgrade behind a streamed response stops that response, and stays for ever',
@@ -98,7 +117,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     row: 'a peer that floods and never reads stays for ever',
     what: 'of a peer that is made to wait nothing is asked',
-    edits: [{ file: 'net/liveness.ts', search: 'if (this.#isGone()) {', replace: 'if (!this.#host.isPaused && this.#isGone()) {' }],
+    edits: [
+      {
+        file: 'net/liveness.ts',
+        search: 'if (this.#isGone()) {',
+        replace: 'if (!this.#host.isPaused && this.#isGone()) {',
+      },
+    ],
   },
   {
     row: 'a client of plain HTTP that does not read stays for ever',
@@ -115,7 +140,11 @@ export const MUTANTS: readonly Mutant[] = [
     row: 'the 101 overtakes the responses before it, which then lie among the frames',
     what: 'an upgrade does not wait',
     edits: [
-      { file: 'server/upgrades.ts', search: 'const response = responseUnderWay(socket);', replace: 'const response = undefined as ServerResponse | undefined;' },
+      {
+        file: 'server/upgrades.ts',
+        search: 'const response = responseUnderWay(socket);',
+        replace: 'const response = undefined as ServerResponse | undefined;',
+      },
     ],
   },
   {
@@ -125,7 +154,8 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'net/connection.ts',
         search: 'this.#protocol.receiveHalfEnd();\n    this.#endReceiving();',
-        replace: 'this.#outbox.flushOutput();\n    this.#protocol.receiveEnd();\n    this.#endReceiving();\n    this.#transport.end();',
+        replace:
+          'this.#outbox.flushOutput();\n    this.#protocol.receiveEnd();\n    this.#endReceiving();\n    this.#transport.end();',
       },
     ],
   },
@@ -155,7 +185,11 @@ export const MUTANTS: readonly Mutant[] = [
     row: 'a refusal with 204, 205 or 304 sends content',
     what: 'it is a status as any other',
     edits: [
-      { file: 'handshake/response.ts', search: 'return status === RESET_CONTENT || WITHOUT_CONTENT.has(status);', replace: 'return status === 0;' },
+      {
+        file: 'handshake/response.ts',
+        search: 'return status === RESET_CONTENT || WITHOUT_CONTENT.has(status);',
+        replace: 'return status === 0;',
+      },
       { file: 'handshake/response.ts', search: 'return !WITHOUT_CONTENT.has(status);', replace: 'return status > 0;' },
     ],
   },
@@ -174,7 +208,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     row: 'flush() in a handler over a stream that delivers while it is written to: messages overtake each other',
     what: 'what comes in the midst of a read is read at once',
-    edits: [{ file: 'net/connection.ts', search: 'if (this.#receiving || this', replace: 'if (this' }],
+    edits: [
+      { file: 'net/connection.ts', search: 'if (this.#receiving || this.#intake?', replace: 'if (this.#intake?' },
+    ],
   },
   {
     row: 'a response has both Transfer-Encoding and Content-Length',

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { Finding } from './finding.ts';
 import { play, type Run, runs } from './property.ts';
@@ -17,20 +16,27 @@ export interface Found {
 /** What stays the same of a finding while it is made smaller. */
 export function keyOf(error: unknown): string {
   const text = error instanceof Finding ? error.message.split('\n')[0]! : String(error);
-  return text.replace(/"(?:[^"\\]|\\.)*"/g, '"…"').replace(/\d+/g, 'n').slice(0, 160);
+  return text
+    .replace(/"(?:[^"\\]|\\.)*"/g, '"…"')
+    .replace(/\d+/g, 'n')
+    .slice(0, 160);
 }
 
 /** Plays runs of a seed until one fails, or so many were played. */
 export async function search(
   seed: number,
   numRuns: number,
-  options: { readonly known?: ReadonlySet<string>; readonly shrinks?: boolean; readonly path?: string | undefined; readonly replayPath?: string | undefined } = {},
+  options: {
+    readonly known?: ReadonlySet<string>;
+    readonly shrinks?: boolean;
+    readonly path?: string | undefined;
+    readonly replayPath?: string | undefined;
+  } = {},
 ): Promise<{ executions: number; found: Found | undefined }> {
   let executions = 0;
   let wanted: string | undefined;
   const property = fc.asyncProperty(runs(options.replayPath), async (run) => {
     if (wanted === undefined) executions++;
-    if (process.env.MODEL_TRACE) writeFileSync(process.env.MODEL_TRACE, `${seed} ${executions} ${wanted}\n${JSON.stringify(run.options)}\n${String(run.steps).replaceAll('}),','}),\n')}`);
     try {
       await play(run);
     } catch (error) {
@@ -41,7 +47,12 @@ export async function search(
       if (key === wanted) throw error;
     }
   });
-  const result = await fc.check(property, { seed, numRuns, endOnFailure: options.shrinks !== true, ...(options.path === undefined ? {} : { path: options.path }) });
+  const result = await fc.check(property, {
+    seed,
+    numRuns,
+    endOnFailure: options.shrinks !== true,
+    ...(options.path === undefined ? {} : { path: options.path }),
+  });
   if (!result.failed || wanted === undefined) return { executions, found: undefined };
   const [run] = result.counterexample!;
   const error = result.errorInstance;

@@ -3,7 +3,9 @@ import type { Found } from './search.ts';
 
 /** Prints a run so that it can be read: a step a line. */
 export function showRun({ options, steps, isPeaceful, closesFirst }: Run): string {
-  const settings = JSON.stringify({ ...options, isPeaceful, closesFirst }, (_key, value) => (value === Number.POSITIVE_INFINITY ? 'all' : value));
+  const settings = JSON.stringify({ ...options, isPeaceful, closesFirst }, (_key, value) =>
+    value === Number.POSITIVE_INFINITY ? 'all' : value,
+  );
   return `${settings}\n${String(steps).replaceAll('}),', '}),\n')}`;
 }
 

@@ -42,7 +42,11 @@ function copyWith({ edits, row }: Mutant): string {
 }
 
 /** A process of its own for each: whatever a mutant does to it. */
-async function play(cwd: string, seed: number, maxRuns: number): Promise<{ executions: number; oracle: string | undefined }> {
+async function play(
+  cwd: string,
+  seed: number,
+  maxRuns: number,
+): Promise<{ executions: number; oracle: string | undefined }> {
   const args = ['--no-warnings', '--max-old-space-size=600', '--import', 'tsx', 'spec/model/main.ts'];
   const child = spawn(process.execPath, [...args, '--seed', `${seed}`, '--runs', `${maxRuns}`], { cwd });
   let output = '';

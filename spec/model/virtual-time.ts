@@ -75,11 +75,13 @@ export class VirtualTime {
   /** Takes the place of the timers of this process. */
   install(): void {
     const clear = (pending: unknown) => this.clear(pending);
-    const timer = (isInterval: boolean) => (callback: Callback, delayMs?: number, ...args: unknown[]) => {
-      const pending = new Pending(this, callback, delayMs ?? 1, isInterval, args);
-      this.timers.add(pending);
-      return pending;
-    };
+    const timer =
+      (isInterval: boolean) =>
+      (callback: Callback, delayMs?: number, ...args: unknown[]) => {
+        const pending = new Pending(this, callback, delayMs ?? 1, isInterval, args);
+        this.timers.add(pending);
+        return pending;
+      };
     Object.assign(globalThis, {
       setTimeout: timer(false),
       setInterval: timer(true),
