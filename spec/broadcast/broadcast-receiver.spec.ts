@@ -19,6 +19,16 @@ describe('BroadcastReceiver.recv', () => {
     assert.deepEqual(order, ['a1', 'b2']);
   });
 
+  it('goes on waiting for a receive when another one gives up', async () => {
+    const channel = new Broadcast<number>();
+    const receiver = channel.subscribe();
+    const [first, second] = [receiver.recv(), receiver.recv()];
+    const value = second.then();
+    first.withdraw();
+    channel.send(1);
+    assert.equal(await value, 1);
+  });
+
   it('keeps the value of a receive that is awaited after a later one', async () => {
     const channel = new Broadcast<number>(2);
     const receiver = channel.subscribe();
@@ -173,15 +183,34 @@ describe('BroadcastReceiver.unsubscribe', () => {
     assert.deepEqual(emptied, [0]);
   });
 
-  it('happens to a forgotten receiver that gave up waiting in a quiet channel, too', async () => {
-    const channel = new Broadcast<number>();
-    forgetReceiver(channel, (receiver) => receiver.recv().withdraw());
-    for (let i = 0; i < 100 && channel.receiverCount() > 0; i++) {
-      collectGarbage();
-      await nextTurn();
-    }
-    assert.equal(channel.receiverCount(), 0);
-  });
+  const uses: [what: string, use: (receiver: BroadcastReceiver<number>, channel: Broadcast<number>) => void][] = [
+    ['gave up waiting in a quiet channel', (receiver) => receiver.recv().withdraw()],
+    [
+      'received what was there',
+      (receiver, channel) => {
+        channel.send(1);
+        void receiver.recv().then();
+      },
+    ],
+    [
+      'received what came while it waited',
+      (receiver, channel) => {
+        void receiver.recv().then();
+        channel.send(1);
+      },
+    ],
+  ];
+  for (const [what, use] of uses) {
+    it(`happens to a forgotten receiver that ${what}, too`, async () => {
+      const channel = new Broadcast<number>();
+      forgetReceiver(channel, (receiver) => use(receiver, channel));
+      for (let i = 0; i < 100 && channel.receiverCount() > 0; i++) {
+        collectGarbage();
+        await nextTurn();
+      }
+      assert.equal(channel.receiverCount(), 0);
+    });
+  }
 
   it('leaves nothing of the receivers that come and go in a quiet channel', async () => {
     const channel = new Broadcast<number>();

@@ -98,6 +98,16 @@ describe('Broadcast.close', () => {
     await assert.rejects(behind.recv(), ChannelClosedError);
   });
 
+  it('ends a receive that is awaited already', async () => {
+    const channel = new Broadcast<string>();
+    const ended = channel
+      .subscribe()
+      .recv()
+      .catch((error: unknown) => error);
+    channel.close();
+    assert.ok((await ended) instanceof ChannelClosedError);
+  });
+
   it('still tells a receiver what it missed', async () => {
     const channel = new Broadcast<number>(1);
     const receiver = channel.subscribe();

@@ -67,6 +67,21 @@ describe('Ring', () => {
     assert.notEqual(ring.read(reader), undefined);
   });
 
+  it('keeps for the others what a cursor that leaves had not read, in a ring that is full', () => {
+    const ring = new Ring<string>(2);
+    const [leaver, ...readers] = [ring.join(), ring.join(), ring.join()];
+    ring.append('a');
+    ring.append('b');
+    ring.leave(leaver!);
+    assert.deepEqual(
+      readers.map((reader) => [ring.read(reader), ring.read(reader)]),
+      [
+        ['a', 'b'],
+        ['a', 'b'],
+      ],
+    );
+  });
+
   it('lets go of everything when the last cursor leaves', async () => {
     const ring = new Ring<object>(4);
     const cursor = ring.join();

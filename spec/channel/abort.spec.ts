@@ -42,6 +42,17 @@ describe('waitForAbort', () => {
     assert.equal(calls, 1);
   });
 
+  it('tells one that waits when the last of those before has left', () => {
+    const controller = new AbortController();
+    const gone = { abort: () => assert.fail('it left before the abort') };
+    waitForAbort(controller.signal, gone);
+    stopWaitingForAbort(controller.signal, gone);
+    const told: unknown[] = [];
+    waitForAbort(controller.signal, { abort: (reason) => told.push(reason) });
+    controller.abort('why');
+    assert.deepEqual(told, ['why']);
+  });
+
   it('ignores a waiter that never waited', () => {
     const { signal } = new AbortController();
     stopWaitingForAbort(signal, { abort: () => {} });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Deque } from '../../lib/channel/deque.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { collectGarbage, heapBytes } from './collect-garbage.ts';
 
 describe('Deque', () => {
   it('gives items back in the order they came, while it wraps and grows', () => {
@@ -52,6 +52,18 @@ describe('Deque', () => {
       for (let i = 0; i < 5000; i++) assert.equal(deque.takeAt(0), i);
       assert.equal(deque.length, 0);
     }
+  });
+
+  it('gives its memory back when it was emptied from thousands', async () => {
+    const deque = new Deque<number>();
+    const before = await heapBytes();
+    // An array of 262,144 slots: 1 MB at least.
+    for (let i = 0; i < 200_000; i++) deque.push(i);
+    while (deque.length > 0) deque.takeAt(0);
+    const grown = (await heapBytes()) - before;
+    assert.ok(grown < 500_000, `the heap grew by ${grown} bytes`);
+    deque.push(1);
+    assert.equal(deque.takeAt(0), 1);
   });
 
   it('replaces all items in their places, also around the end of its array', () => {

@@ -55,6 +55,13 @@ describe('ReceiveSource', () => {
     counter.release(1);
     assert.equal(counter.isReady(receive), true);
     receive.withdraw();
+    counter.release(5);
     assert.equal(counter.isReady(receive), false);
+    const others = [counter.receive(), counter.receive(), counter.receive()];
+    assert.equal(counter.isReady(receive), false);
+    assert.deepEqual(
+      others.map((other) => counter.isReady(other)),
+      [true, true, true],
+    );
   });
 });

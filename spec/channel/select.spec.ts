@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Receive } from '../../lib/channel/receive.ts';
 import { ReceiveQueue } from '../../lib/channel/receive-queue.ts';
-import { select } from '../../lib/channel/select.ts';
-import { heapBytes } from './collect-garbage.ts';
+import { type SelectOptions, select } from '../../lib/channel/select.ts';
+import { collectGarbage } from './collect-garbage.ts';
 
 const withdrawn = { name: 'InvalidStateError', code: 'WS_ERR_RECEIVE_WITHDRAWN' };
 
@@ -22,12 +24,14 @@ describe('select', () => {
     assert.deepEqual(result, { key: 'text', value: 'a' });
   });
 
-  it('takes at once what is ready at once', async () => {
-    const queue = new ReceiveQueue<number>();
-    queue.push(1);
-    const selected = select({ a: queue.receive() });
-    assert.equal(queue.length, 0);
-    assert.deepEqual(await selected, { key: 'a', value: 1 });
+  it('takes at once what is ready at once, also with a signal', async () => {
+    for (const options of [{}, { signal: new AbortController().signal }]) {
+      const queue = new ReceiveQueue<number>();
+      queue.push(1);
+      const selected = select({ a: queue.receive() }, options);
+      assert.equal(queue.length, 0);
+      assert.deepEqual(await selected, { key: 'a', value: 1 });
+    }
   });
 
   it('withdraws the losers, and what they would have taken is the next receive', async () => {
@@ -137,6 +141,19 @@ describe('select', () => {
     assert.deepEqual([queue.length, queue.waiting], [0, 0]);
   });
 
+  it('withdraws a receive that many selects held when the last of them lets go of it', async () => {
+    const queue = new ReceiveQueue<number>();
+    const shared = queue.receive();
+    const controllers = [0, 1, 2].map(() => new AbortController());
+    const selected = Promise.allSettled(controllers.map(({ signal }) => select({ shared }, { signal })));
+    for (const controller of controllers) {
+      assert.equal(queue.waiting, 1);
+      controller.abort();
+    }
+    assert.equal(queue.waiting, 0);
+    await selected;
+  });
+
   it('keeps what it has chosen when another select lets go of it meanwhile', async () => {
     let onTake = () => {};
     const texts = new ReceiveQueue<string>();
@@ -194,6 +211,20 @@ describe('select', () => {
     assert.equal(await second, 2);
   });
 
+  it('leaves a loser that another select has chosen before as it is', async () => {
+    const queue = new ReceiveQueue<number>();
+    queue.push(1);
+    queue.push(2);
+    const [first, second] = [queue.receive(), queue.receive()];
+    await select({ first });
+    await select({ second });
+    const waiting = queue.receive();
+    assert.equal((await select({ first, second }, { biased: true })).key, 'first');
+    assert.equal(await second, 2);
+    queue.push(3);
+    assert.equal(await waiting, 3);
+  });
+
   it('is won by a receive that is awaited elsewhere too', async () => {
     const queue = new ReceiveQueue<number>();
     const receive = queue.receive();
@@ -213,16 +244,33 @@ describe('select', () => {
 });
 
 describe('select when several are ready', () => {
-  it('chooses each of them now and then', async () => {
-    const chosen = new Set<string>();
-    for (let i = 0; i < 200 && chosen.size < 3; i++) {
-      const queues = [0, 1, 2].map(() => new ReceiveQueue<number>());
-      for (const queue of queues) queue.push(i);
-      const [a, b, c] = queues;
-      chosen.add((await select({ a: a!.receive(), b: b!.receive(), c: c!.receive() })).key);
-    }
-    assert.deepEqual([...chosen].sort(), ['a', 'b', 'c']);
-  });
+  const { signal } = new AbortController();
+  const ways: [how: string, options: SelectOptions | undefined][] = [
+    ['', undefined],
+    [', also with a signal', { signal }],
+  ];
+  for (const [how, options] of ways) {
+    it(`chooses each of them now and then${how}`, async () => {
+      const chosen = new Set<string>();
+      for (let i = 0; i < 200 && chosen.size < 3; i++) {
+        const queues = [0, 1, 2].map(() => new ReceiveQueue<number>());
+        for (const queue of queues) queue.push(i);
+        const [a, b, c] = queues;
+        chosen.add((await select({ a: a!.receive(), b: b!.receive(), c: c!.receive() }, options)).key);
+      }
+      assert.deepEqual([...chosen].sort(), ['a', 'b', 'c']);
+    });
+
+    it(`takes them in the order of the keys when it is biased${how}`, async () => {
+      for (let i = 0; i < 40; i++) {
+        const [first, second] = [new ReceiveQueue<number>(), new ReceiveQueue<number>()];
+        first.push(1);
+        second.push(2);
+        const receives = { second: second.receive(), first: first.receive() };
+        assert.equal((await select(receives, { ...options, biased: true })).key, 'second');
+      }
+    });
+  }
 
   it('goes on from the random start to the next that is ready', async (t) => {
     const ready = new ReceiveQueue<number>();
@@ -231,16 +279,6 @@ describe('select when several are ready', () => {
     const idle = new ReceiveQueue<number>();
     const selected = select({ a: ready.receive(), b: idle.receive(), c: idle.receive() });
     assert.deepEqual(await selected, { key: 'a', value: 1 });
-  });
-
-  it('takes them in the order of the keys when it is biased', async () => {
-    for (let i = 0; i < 40; i++) {
-      const [first, second] = [new ReceiveQueue<number>(), new ReceiveQueue<number>()];
-      first.push(1);
-      second.push(2);
-      const receives = { second: second.receive(), first: first.receive() };
-      assert.equal((await select(receives, { biased: true })).key, 'second');
-    }
   });
 });
 
@@ -361,6 +399,15 @@ describe('select with plain promises', () => {
     assert.equal(await queue.receive(), 1);
   });
 
+  it('gives it the same chance as a receive that is ready a moment later', async () => {
+    const queue = new ReceiveQueue<number>();
+    const branches = { promise: Promise.resolve(2), message: queue.receive() };
+    const selected = select(branches, { biased: true });
+    queue.push(1);
+    assert.deepEqual(await selected, { key: 'promise', value: 2 });
+    assert.equal(await queue.receive(), 1);
+  });
+
   it('accepts any object with a then method', async () => {
     const thenable: PromiseLike<string> = {
       // biome-ignore lint/suspicious/noThenProperty: it is what this is about
@@ -381,48 +428,42 @@ describe('select with plain promises', () => {
     await assert.rejects(selected, (reason) => reason === 'stop');
     assert.deepEqual(await other, { key: 'message', value: 1 });
   });
-});
 
-describe('select a million times', () => {
-  it('grows neither the line of a stream nor its memory', async () => {
-    const stream = new ReceiveQueue<number>();
-    const quiet = new ReceiveQueue<number>();
-    const { signal } = new AbortController();
-    const long = new Promise<never>(() => {});
-    const styles = {
-      plain: () => select({ message: stream.receive(), quiet: quiet.receive() }),
-      promise: () => select({ message: stream.receive(), quiet: quiet.receive(), long }),
-      signal: () => select({ message: stream.receive(), quiet: quiet.receive({ signal }) }, { signal }),
-    };
-    const run = async (count: number, style: keyof typeof styles) => {
-      for (let i = 0; i < count; i++) {
-        const selected = styles[style]();
-        stream.push(i);
-        const { value } = await selected;
-        if (value !== i) assert.fail(`${value} came for ${i}`);
-      }
-    };
-    for (const style of ['plain', 'promise', 'signal'] as const) await run(1000, style);
-    const before = await heapBytes();
-    await run(700_000, 'plain');
-    await run(200_000, 'promise');
-    await run(100_000, 'signal');
-    const grown = (await heapBytes()) - before;
-    assert.deepEqual([stream.waiting, quiet.waiting, stream.length], [0, 0, 0]);
-    assert.equal(getEventListeners(signal, 'abort').length, 0);
-    // One pointer kept a round would be 0.8 MB of the smallest share.
-    assert.ok(grown < 500_000, `the heap grew by ${grown} bytes`);
-  });
-
-  it('leaves nothing on a promise that has settled long ago', async () => {
-    const settled = Promise.resolve(1);
-    const run = async (count: number) => {
-      for (let i = 0; i < count; i++) await select({ settled });
-    };
-    await run(1000);
-    const before = await heapBytes();
-    await run(20_000);
-    const grown = (await heapBytes()) - before;
-    assert.ok(grown < 500_000, `the heap grew by ${grown} bytes`);
+  it('takes nothing when it is aborted before the promises had their turn, also of what another select holds', async () => {
+    const [queue, urgent] = [new ReceiveQueue<number>(), new ReceiveQueue<string>()];
+    queue.push(1);
+    urgent.push('now');
+    const controller = new AbortController();
+    const never = new Promise<never>(() => {});
+    const message = queue.receive();
+    const selected = select({ message, never }, { signal: controller.signal, biased: true });
+    const other = select({ urgent: urgent.receive(), message, never }, { biased: true });
+    controller.abort('stop');
+    await assert.rejects(selected, (reason) => reason === 'stop');
+    assert.deepEqual(await other, { key: 'urgent', value: 'now' });
+    assert.equal(queue.length, 1);
+    assert.equal(await queue.receive(), 1);
   });
 });
+
+describe('select once it is decided', () => {
+  it('is not held by a receive that had settled before, nor holds its losers', async () => {
+    const queue = new ReceiveQueue<number>();
+    queue.push(1);
+    const settled = queue.receive();
+    await settled;
+    const loser = await loseTo(settled);
+    await nextTurn();
+    collectGarbage();
+    assert.equal(loser.deref(), undefined);
+    assert.equal(await settled, 1);
+  });
+});
+
+/** Selects among a receive that has settled and a new one, which only the select has held. */
+async function loseTo(settled: Receive<number>): Promise<WeakRef<Receive<number>>> {
+  const loser = new ReceiveQueue<number>().receive();
+  const { signal } = new AbortController();
+  assert.equal((await select({ settled, loser }, { signal, biased: true })).key, 'settled');
+  return new WeakRef(loser);
+}

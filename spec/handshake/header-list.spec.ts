@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isToken, listHasToken, parseTokenList } from '../../lib/handshake/header-list.ts';
+import { isToken, isTokenChar, listHasToken, parseTokenList } from '../../lib/handshake/header-list.ts';
 
 const TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+describe('isTokenChar', () => {
+  it('tells each character of RFC 9110 §5.6.2 from all others', () => {
+    for (let code = 0; code < 0x180; code++) {
+      assert.equal(isTokenChar(code), TOKEN_CHARS.includes(String.fromCharCode(code)), `U+${code.toString(16)}`);
+    }
+  });
+});
 
 describe('isToken', () => {
   it('takes the characters of RFC 9110 §5.6.2 and no others', () => {

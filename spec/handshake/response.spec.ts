@@ -28,6 +28,15 @@ describe('formatAccept', () => {
 });
 
 describe('formatRefusal', () => {
+  it('writes a head and a body, and nothing besides', () => {
+    const head = 'HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n';
+    const own = 'Content-Type: text/plain; charset=utf-8\r\n';
+    assert.equal(formatRefusal(404, 'no').toString(), `${head}${own}\r\nno`);
+    assert.equal(formatRefusal(404, 'no', []).toString(), `${head}${own}\r\nno`);
+    const given = 'Content-Type: text/html\r\n';
+    assert.equal(formatRefusal(404, 'no', [['Content-Type', 'text/html']]).toString(), `${head}${given}\r\nno`);
+  });
+
   it('writes status, length and body, and ends the connection', () => {
     const { status, headers, body } = parse(formatRefusal(403, 'nö'));
     assert.equal(status, 'HTTP/1.1 403 Forbidden');
@@ -70,6 +79,32 @@ describe('formatRefusal', () => {
     assert.equal(headers.has('transfer-encoding'), false);
     assert.deepEqual(headers.get('x-kept'), ['yes']);
   });
+
+  it('writes a header byte by byte, as node:http does, and a body in UTF-8', () => {
+    const bytes = formatRefusal(403, 'ä', [['X-Name', 'ä']]);
+    assert.ok(bytes.includes(Buffer.from('X-Name: ä\r\n', 'latin1')));
+    assert.ok(bytes.subarray(-4).equals(Buffer.from('\r\nä')));
+  });
+
+  const phrases: [status: number, phrase: string][] = [
+    [400, 'Bad Request'],
+    [401, 'Unauthorized'],
+    [403, 'Forbidden'],
+    [404, 'Not Found'],
+    [405, 'Method Not Allowed'],
+    [408, 'Request Timeout'],
+    [413, 'Content Too Large'],
+    [426, 'Upgrade Required'],
+    [429, 'Too Many Requests'],
+    [431, 'Request Header Fields Too Large'],
+    [500, 'Internal Server Error'],
+    [503, 'Service Unavailable'],
+  ];
+  for (const [status, phrase] of phrases) {
+    it(`calls ${status} ${phrase}, as RFC 9110 and RFC 6585 do`, () => {
+      assert.equal(parse(formatRefusal(status, '')).status, `HTTP/1.1 ${status} ${phrase}`);
+    });
+  }
 
   it('writes no content where there can be none, and a length only for 205 (RFC 9110 §8.6, §15.3.6)', () => {
     for (const status of [204, 205, 304]) {

@@ -148,6 +148,8 @@ describe('vulnerabilities', () => {
         const recorder = new ProtocolRecorder(role);
         recorder.receive(peerFrame(role, 0x01, ''));
         const bytes = Buffer.concat(Array(1000).fill(peerFrame(role, 0x00, '')));
+        // What the compiler keeps is none of it.
+        for (let i = 0; i < 20; i++) recorder.protocol.receiveData(Buffer.from(bytes));
         const before = retainedBytes();
         for (let i = 0; i < 100; i++) recorder.protocol.receiveData(Buffer.from(bytes));
         assert.equal(recorder.protocol.receivedBytes, 0);

@@ -388,6 +388,35 @@ describe('Protocol that sends compressed messages', () => {
     }
   });
 
+  it('counts what waits, and no more of it than still does', async () => {
+    const { recorder, compression } = open();
+    const messages = ['slow one', 'slow second', 'slow third one'];
+    for (const message of messages) recorder.protocol.sendMessage(message);
+    for (const [i, message] of messages.entries()) {
+      const waiting = messages.slice(i).reduce((sum, { length }) => sum + length, 0);
+      assert.equal(recorder.protocol.outputBytes, waiting, message);
+      await compression.finish(1);
+      recorder.sent();
+    }
+    assert.equal(recorder.protocol.outputBytes, 0);
+  });
+
+  it('keeps bytes of 16 KiB and more as they are while they wait, and copies fewer', async () => {
+    for (const [length, isKept] of [
+      [16_384, true],
+      [16_383, false],
+    ] as const) {
+      const { recorder, compression } = open();
+      recorder.protocol.sendMessage('slow first');
+      const bytes = new Uint8Array(length);
+      recorder.protocol.sendMessage(bytes);
+      bytes.fill(0x61);
+      await compression.finish();
+      await recorder.settle();
+      assert.equal(recorder.sent()[1]!.payload.at(-1), isKept ? 0x61 : 0, `${length}`);
+    }
+  });
+
   it('fails the connection when bytes that wait are no longer what was sent, and sends none of them', async () => {
     const slow = 'slow one'.padEnd(20_000);
     for (const [position, message] of [

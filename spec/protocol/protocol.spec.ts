@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { borrowEncoder, returnEncoder } from '../../lib/codec/encoder-pool.ts';
+import type { FrameEncoder } from '../../lib/codec/frame-encoder.ts';
 import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError } from '../../lib/errors.ts';
 import type { Role } from '../../lib/protocol/events.ts';
+import { Protocol } from '../../lib/protocol/protocol.ts';
 import { bytesOf } from '../support/arbitraries.ts';
 import { cutAt, eachChunking } from '../support/chunking.ts';
 import { hex } from '../support/hex.ts';
@@ -11,6 +14,7 @@ import {
   assertSent,
   assertSentClose,
   closePayload,
+  DEFAULT_LIMITS,
   ProtocolRecorder,
   peerFrame,
 } from '../support/protocol-recorder.ts';
@@ -22,6 +26,13 @@ const CLOSE = 0x88;
 const PING = 0x89;
 const PONG = 0x8a;
 const CLOSED_ERROR = { name: 'ConnectionClosedError', code: 'WS_ERR_CONNECTION_CLOSED' };
+
+/** Whether an encoder is the next that is lent to a server. */
+function isIdle(encoder: FrameEncoder): boolean {
+  const next = borrowEncoder(false);
+  returnEncoder(next);
+  return next === encoder;
+}
 
 /** Runs the same example as server and as client. */
 function forEachRole(title: string, run: (role: Role) => void): void {
@@ -345,6 +356,55 @@ describe('Protocol, sending', () => {
     assert.ok(chunks.every(({ buffer }) => buffer !== leaves!.buffer));
   });
 
+  const ends: [how: string, end: (protocol: Protocol) => void][] = [
+    [
+      'its bytes have left',
+      (protocol) => {
+        protocol.takeOutput();
+        protocol.outputReleased();
+      },
+    ],
+    [
+      'its bytes are still being read',
+      (protocol) => {
+        protocol.takeOutput();
+        protocol.outputRetained();
+      },
+    ],
+    ['it is over', (protocol) => protocol.receiveEnd()],
+  ];
+  for (const [when, end] of ends) {
+    it(`gives the memory it writes to back when ${when}, and not before`, () => {
+      const encoder = borrowEncoder(false);
+      returnEncoder(encoder);
+      const { protocol } = new ProtocolRecorder('server');
+      protocol.sendMessage('a');
+      assert.equal(isIdle(encoder), false);
+      end(protocol);
+      assert.equal(isIdle(encoder), true);
+    });
+  }
+
+  it('goes on with the memory it writes to where more was sent while its bytes were leaving', () => {
+    const encoder = borrowEncoder(false);
+    returnEncoder(encoder);
+    const recorder = new ProtocolRecorder('server');
+    recorder.protocol.sendMessage('a');
+    recorder.protocol.takeOutput();
+    recorder.protocol.sendMessage('b');
+    recorder.protocol.outputReleased();
+    assert.equal(isIdle(encoder), false);
+    assertSent(recorder, [[1, 'b']]);
+    assert.equal(isIdle(encoder), true);
+  });
+
+  it('can be told that bytes have left, or are retained, where there were none', () => {
+    const { protocol } = new ProtocolRecorder('server');
+    protocol.outputReleased();
+    protocol.outputRetained();
+    assert.equal(protocol.outputBytes, 0);
+  });
+
   it('keeps bytes that are retained', () => {
     const recorder = new ProtocolRecorder('server');
     recorder.protocol.sendMessage('retained');
@@ -370,7 +430,10 @@ describe('Protocol, sending', () => {
       [1],
       {},
     ]) {
-      assert.throws(() => protocol.sendMessage(data as Uint8Array), TypeError);
+      assert.throws(() => protocol.sendMessage(data as Uint8Array), {
+        name: 'TypeError',
+        message: 'a message is a string, or bytes as a Buffer or Uint8Array',
+      });
       if (data === undefined) continue;
       assert.throws(() => protocol.sendPing(data as Uint8Array), TypeError);
       assert.throws(() => protocol.sendPong(data as Uint8Array), TypeError);
@@ -736,6 +799,41 @@ describe('Protocol.receiveHalfEnd', () => {
     recorder.protocol.receiveEnd();
     recorder.protocol.receiveHalfEnd();
     assert.deepEqual([recorder.protocol.state, recorder.count('finished')], ['closed', 2]);
+  });
+});
+
+describe('Protocol whose owner asks to be told of no more than it must', () => {
+  function makeBare(): { protocol: Protocol; told: string[] } {
+    const told: string[] = [];
+    const protocol = new Protocol(
+      'server',
+      {
+        onMessage: () => told.push('message'),
+        onPong: () => told.push('pong'),
+        onOutput: () => told.push('output'),
+        onProtocolError: () => told.push('error'),
+        onFinished: () => told.push('finished'),
+      },
+      DEFAULT_LIMITS,
+    );
+    return { protocol, told };
+  }
+
+  it('answers a Ping, and a Close at once', () => {
+    const { protocol, told } = makeBare();
+    protocol.receiveData(
+      Buffer.concat([peerFrame('server', PING, 'p'), peerFrame('server', CLOSE, closePayload(1000))]),
+    );
+    assert.deepEqual(told, ['output', 'finished']);
+    assert.deepEqual(Buffer.concat(protocol.takeOutput()), Buffer.concat([hex('8a01 70'), hex('8802 03e8')]));
+  });
+
+  it('sends nothing more when what waits was transferred', () => {
+    const { protocol } = makeBare();
+    const large = new Uint8Array(20_000);
+    protocol.sendMessage(large);
+    structuredClone(large.buffer, { transfer: [large.buffer] });
+    assert.deepEqual(protocol.takeOutput(), []);
   });
 });
 

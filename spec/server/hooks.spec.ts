@@ -100,9 +100,19 @@ describe('runHandlers', () => {
 });
 
 describe('checkHandler', () => {
-  it('refuses what is no function', () => {
-    for (const handler of [undefined, null, {}, 'handler', Promise.resolve()]) {
-      assert.throws(() => checkHandler('route', handler), TypeError);
+  it('refuses what is no function, and says what it is', () => {
+    const wrong: [handler: unknown, type: string][] = [
+      [undefined, 'undefined'],
+      [null, 'null'],
+      [{}, 'object'],
+      ['handler', 'string'],
+      [Promise.resolve(), 'object'],
+    ];
+    for (const [handler, type] of wrong) {
+      assert.throws(() => checkHandler('route', handler), {
+        name: 'TypeError',
+        message: `route: a handler is a function, (ctx) => { … }, and this one is of type ${type}`,
+      });
     }
     assert.equal(checkHandler('route', answerNotFound), answerNotFound);
   });
@@ -113,6 +123,7 @@ describe('answerNotFound', () => {
     const empty = makeContext();
     answerNotFound(empty);
     assert.equal(empty.getResponse().getStatusCode(), 404);
+    assert.equal(empty.getResponse().getBody(), 'no route has this path');
     const set = makeContext().setResponseBody('mine');
     answerNotFound(set);
     assert.deepEqual([set.getResponse().getStatusCode(), set.getResponse().getBody()], [200, 'mine']);

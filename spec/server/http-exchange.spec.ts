@@ -32,6 +32,29 @@ describe('HttpExchange, whole responses', () => {
     assert.equal(response.body, 'bödy');
   });
 
+  it('sends what was set by sendResponse without arguments, too', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.setResponseStatusCode(201).setResponseBody('set').sendResponse());
+    const client = await WsClient.connect(await run(server));
+    const response = await client.write(httpRequest('GET', '/')).readResponse();
+    assert.deepEqual([response.status, response.body], [201, 'set']);
+  });
+
+  it('sends at once what send, sendOnce and sendResponse send, and not when the handler ends', async () => {
+    for (const name of ['send', 'sendOnce', 'sendResponse'] as const) {
+      const { server } = makeServer();
+      const arrived = defer();
+      server.route('/', async (ctx) => {
+        await ctx.setResponseBody('now')[name]();
+        await arrived.promise;
+      });
+      const client = await WsClient.connect(await run(server));
+      const response = await client.write(httpRequest('GET', '/')).readResponse();
+      assert.equal(response.body, 'now');
+      arrived.resolve();
+    }
+  });
+
   it('sends 200 and nothing when nothing was set', async () => {
     const { server } = makeServer();
     server.route('/', () => {});

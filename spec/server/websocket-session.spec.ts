@@ -213,7 +213,8 @@ describe('WebSocketSession, one handler a message', () => {
 
   it('ends with a stream that is undefined and sends that reject once the peer is gone; that is no error', async () => {
     for (const leave of ['close', 'end', 'reset'] as const) {
-      const { server, errors } = makeServer();
+      // The peer's Close is answered behind this handler, which waits for the end: until the time for that is over.
+      const { server, errors } = makeServer({ closeTimeoutMs: 50 });
       const outcome = defer<unknown>();
       const gone = defer();
       server.route('/', async (ctx) => {
@@ -523,7 +524,8 @@ describe('WebSocketSession, a handler that takes over', () => {
   });
 
   it('rejects with code and reason of the peer once it is gone, after all of its messages', async () => {
-    const { server, errors } = makeServer();
+    // As above: the handler waits for the end before it is done.
+    const { server, errors } = makeServer({ closeTimeoutMs: 50 });
     const outcome = defer<unknown>();
     server.route('/', async (ctx) => {
       const stream = ctx.getStream()!;
