@@ -10,10 +10,9 @@ import { OURS } from './e2e/contestants.ts';
 import { METRICS } from './job.ts';
 import { type JobResult, type Report, resultsOf } from './rounds.ts';
 import { CHARTS, type Chart, SHOWN } from './shown.ts';
+import { escapeXml, LABEL_X, page, text } from './svg.ts';
 import { writeTables } from './tables.ts';
 
-const WIDTH = 760;
-const LABEL_X = 16;
 const BAR_X = 190;
 const BAR_WIDTH = 440;
 const BAR_HEIGHT = 16;
@@ -22,15 +21,6 @@ const HEAD = 68;
 const GROUP_HEAD = 30;
 const GROUP_GAP = 8;
 const FOOT = 40;
-
-/** Colours of both schemes are in the picture itself: it looks right wherever it is shown. */
-const STYLE = `
-    .page { fill: #ffffff } .ink { fill: #1f2328 } .faint { fill: #59636e } .bar { fill: #9aa4b0 } .ours { fill: #0a6bdc }
-    @media (prefers-color-scheme: dark) {
-      .page { fill: #0d1117 } .ink { fill: #f0f6fc } .faint { fill: #9198a1 } .bar { fill: #5b6470 } .ours { fill: #4c9dff }
-    }
-    text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif } .title { font-size: 18px; font-weight: 600 }
-    .strong { font-weight: 600 }`;
 
 /** Shows the results in the documentation: as charts in docs/assets, and as tables in two pages. */
 export function publish(report: Report, root: string): void {
@@ -71,16 +61,9 @@ function draw({ title, subtitle, metric, cases }: Chart, results: readonly JobRe
   const height = y + FOOT;
   const scale = results.length > 1 ? 'Each group has a scale of its own. ' : '';
   const source = `${scale}${report.date}, ${report.machine[0]}; medians of ${report.rounds} rounds.`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeXml(`${title}: ${subtitle}`)}">
-  <style>${STYLE}
-  </style>
-  <rect class="page" width="${WIDTH}" height="${height}" rx="6"/>
-  ${text(LABEL_X, 30, 'ink title', title)}
-  ${text(LABEL_X, 52, 'faint', subtitle)}
-  ${parts.join('\n  ')}
-  ${text(LABEL_X, height - 14, 'faint', source)}
-</svg>
-`;
+  parts.unshift(text(LABEL_X, 30, 'ink title', title), text(LABEL_X, 52, 'faint', subtitle));
+  parts.push(text(LABEL_X, height - 14, 'faint', source));
+  return page(height, escapeXml(`${title}: ${subtitle}`), parts);
 }
 
 function formatValue(value: number, metric: string): string {
@@ -91,14 +74,6 @@ function formatValue(value: number, metric: string): string {
 
 function threeDigits(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
-}
-
-function text(x: number, y: number, style: string, content: string): string {
-  return `<text class="${style}" x="${x.toFixed(1)}" y="${y.toFixed(1)}">${escapeXml(content)}</text>`;
-}
-
-function escapeXml(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

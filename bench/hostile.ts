@@ -6,14 +6,18 @@ import { PerMessageDeflate } from '../lib/extensions/permessage-deflate.ts';
 import { Connection } from '../lib/net/connection.ts';
 import type { ConnectionLimits } from '../lib/net/limits.ts';
 import { peerFrame } from '../spec/support/protocol-recorder.ts';
+import { measureOverTcp, PeersProcess } from './hostile/over-tcp.ts';
+import { retainedBytes } from './hostile/retained.ts';
+import { TCP_ATTACKS } from './hostile/tcp-attacks.ts';
 
 /**
  * `node --expose-gc --import tsx bench/hostile.ts`: what one hostile connection makes this process keep, for each way to
- * be hostile, beside the bound that follows from the options. Prints the table of docs/explanation/hostile-peers.md, and
+ * be hostile, beside the bound that follows from the options. Prints the tables of docs/explanation/hostile-peers.md, and
  * ends with 1 if a bound does not hold.
  *
- * Peers are streams in memory, so that nothing is hidden in the kernel: what a peer does not read stays in this process. What is
- * shown is the heap and all buffers after a collection, per connection, less what as many connections keep that are open and idle.
+ * Peers of the first table are streams in memory, so that nothing is hidden in the kernel: what a peer does not read stays in
+ * this process. Those of the second come over TCP, from a process of their own, to a whole server. What is shown is the heap
+ * and all buffers after a collection, per connection, less what as many connections keep that are open and idle.
  */
 
 const KIB = 1024;
@@ -283,17 +287,6 @@ function open({ reads = false, limits, compressed = false }: Attack): Pair {
   return { peer, connection };
 }
 
-async function retainedBytes(): Promise<number> {
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    globalThis.gc?.();
-    const { heapUsed, arrayBuffers } = process.memoryUsage();
-    least = Math.min(least, heapUsed + arrayBuffers);
-  }
-  return least;
-}
-
 /** What one connection keeps more than one that is idle. */
 async function measure(attack: Attack): Promise<number> {
   const pairs = Array.from({ length: attack.connections }, () => open(attack));
@@ -315,14 +308,24 @@ const gib = (totalmem() / KIB ** 3).toFixed(0);
 console.log(
   `Node ${process.versions.node}, ${process.arch}, ${cpus().length} × ${cpus()[0]?.model ?? '?'}, ${gib} GiB\n`,
 );
-console.log('| a peer that sends | keeps, bytes | bound | bytes |\n|---|---|---|---|');
 let broken = 0;
-for (const attack of ATTACKS) {
-  const bytes = await measure(attack);
-  const bound = attack.bound + OBJECTS;
-  if (bytes > bound) broken++;
-  console.log(
-    `| ${attack.title} | ${format(bytes)} | ${attack.formula} | ${format(bound)}${bytes > bound ? ' **broken**' : ''} |`,
-  );
+
+function printRow(title: string, bytes: number, formula: string, bound: number): void {
+  const withObjects = bound + OBJECTS;
+  if (bytes > withObjects) broken++;
+  const verdict = bytes > withObjects ? ' **broken**' : '';
+  console.log(`| ${title} | ${format(bytes)} | ${formula} | ${format(withObjects)}${verdict} |`);
 }
+
+const HEAD = '| a peer that sends | keeps, bytes | bound | bytes |\n|---|---|---|---|';
+console.log(`in memory\n\n${HEAD}`);
+for (const attack of ATTACKS) printRow(attack.title, await measure(attack), attack.formula, attack.bound);
+
+console.log(`\nover TCP\n\n${HEAD}`);
+const peers = new PeersProcess();
+for (const attack of TCP_ATTACKS) await measureOverTcp(peers, attack, 2);
+for (const attack of TCP_ATTACKS) {
+  printRow(attack.title, await measureOverTcp(peers, attack, attack.connections), attack.formula, attack.bound);
+}
+peers.end();
 process.exit(broken > 0 ? 1 : 0);

@@ -1,7 +1,7 @@
 /**
  * Measures this library and its peers: see README.md here, or `npm run bench -- --help`.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,12 @@ import { makeSetup, type Setup } from './setup.ts';
 const RESULTS = join(ROOT, 'bench', 'results');
 /** Two cores have enough to do with this many. */
 const TRIED_AT_ONCE = 4;
+
+/** Programs that are benches by themselves; a smoke run tries them, too. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  soak: ['bench/soak.ts', '--minutes', '0.05', '--wave', '6', '--load', '2'],
+  flood: ['bench/flood.ts', '--smoke'],
+};
 
 /** What is measured against what. */
 function describeVersions({ runtimes, peers }: Setup, { ref }: Options): string {
@@ -77,6 +83,21 @@ async function tryAll(jobs: readonly Job[]): Promise<boolean> {
   return failures.length === 0;
 }
 
+/** Runs the programs that are wanted: alone, since a client that has to wait for other benches is taken for gone. */
+function tryPrograms(isWanted: (name: string) => boolean): boolean {
+  const failures = Object.entries(PROGRAMS)
+    .filter(([name]) => isWanted(name))
+    .flatMap(([name, args]) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', ...args], {
+        cwd: ROOT,
+        encoding: 'utf8',
+      });
+      return status === 0 ? [] : [`FAILED ${name}:\n${stdout}${stderr}`];
+    });
+  console.log([...failures, `${Object.keys(PROGRAMS).join(', ')}: ${failures.length} failed`].join('\n'));
+  return failures.length === 0;
+}
+
 const options = readOptions(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), 'hyperlane-bench-'));
 try {
@@ -87,7 +108,8 @@ try {
   } else {
     const machine = describe(setup, options);
     console.log(machine.join('\n'));
-    const succeeded = options.smoke ? await tryAll(jobs) : await measureAll(jobs, machine, options);
+    let succeeded = options.smoke ? await tryAll(jobs) : await measureAll(jobs, machine, options);
+    if (options.smoke) succeeded = tryPrograms(makeFilter(options.filters)) && succeeded;
     if (!succeeded) process.exitCode = 1;
   }
 } finally {

@@ -193,7 +193,7 @@ export class Connection {
   /** Cuts the connection without a closing handshake. Nothing is sent or received any more. */
   destroy(): void {
     this.#owner?.onDestroyed();
-    this.#protocol.receiveEnd();
+    this.#protocol.receiveEnd(this.#transport.pendingBytes > 0);
     this.#finish();
     this.#transport.destroy();
   }
@@ -461,7 +461,7 @@ export class Connection {
 
   #tellGone(): void {
     this.#ending = GONE;
-    this.#protocol.receiveEnd();
+    this.#protocol.receiveEnd(this.#transport.hasLost);
     this.#finish();
     this.#liveness.stop();
     this.#outbox.close();

@@ -41,6 +41,7 @@ export class Transport {
   /** Bytes that were written to what does not count them itself. */
   #writtenBytes = 0;
   #paused = false;
+  #hasLost = false;
   /** Who waits for writes to leave. Made when first needed. */
   #afterWrites: Set<() => void> | undefined;
 
@@ -90,6 +91,11 @@ export class Transport {
   /** A count of the bytes that have left, of which the differences matter. Not cheap. */
   get leftBytes(): number {
     return leftBytesOf(this.#socket, this.#writtenBytes);
+  }
+
+  /** Whether the transport was cut, or went, with bytes that had not left. */
+  get hasLost(): boolean {
+    return this.#hasLost;
   }
 
   /** Whether the socket asked to wait for `onDrain` before more is written. */
@@ -161,6 +167,7 @@ export class Transport {
 
   /** Cuts the transport at once. `onClose` follows, and not before this returns. */
   destroy(): void {
+    this.#noteLoss();
     this.#socket.destroy();
     // What is no socket may never say 'close'.
     if (!(this.#socket instanceof Socket)) setImmediate(close, this);
@@ -168,6 +175,7 @@ export class Transport {
 
   /** Cuts the transport, and has the system throw away what it has not sent; where it cannot be told so it tries on. */
   reset(): void {
+    this.#noteLoss();
     resetSocket(this.#socket);
     this.destroy();
   }
@@ -210,10 +218,16 @@ export class Transport {
     const socket = this.#socket;
     if (socket[kTransport] === undefined) return;
     delete socket[kTransport];
+    this.#noteLoss();
     const waiting = this.#afterWrites;
     this.#afterWrites = undefined;
     this.#events.onClose();
     for (const done of waiting ?? []) done();
+  }
+
+  /** Once the socket is cut it does not know any more. */
+  #noteLoss(): void {
+    this.#hasLost ||= this.#socket.writableLength > 0;
   }
 }
 

@@ -53,6 +53,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   /** Whether the peer's Close frame waits for `answerClose`. */
   #answerDue = false;
   #close: CloseInfo | undefined;
+  /** Whether output was thrown away that was no frames any more. */
+  #outputLost = false;
   #pongsWaiting = 0;
   #latestPing: Buffer | undefined;
 
@@ -133,12 +135,16 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#whenWritten(() => this.#events.onFinished());
   }
 
-  /** Says that the transport has ended: nothing more can be received or sent. */
-  receiveEnd(): void {
+  /**
+   * Says that the transport has ended: nothing more can be received or sent.
+   *
+   * @param hasLost - whether bytes that were handed to it have not left
+   */
+  receiveEnd(hasLost: boolean = false): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
-    const isComplete = this.#closeSent && this.outputBytes === 0;
+    const isComplete = this.#closeSent && !this.#outputLost && !hasLost && this.outputBytes === 0;
     this.#close = isComplete ? (this.#close ?? ABNORMAL) : { ...(this.#close ?? ABNORMAL), wasClean: false };
     this.#answerDue = false;
     this.#sends?.drop();
@@ -236,6 +242,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     const { isIntact } = this.#output;
     const chunks = this.#output.take();
     if (isIntact) return chunks;
+    this.#outputLost = true;
     this.#events.onOutputChanged?.(changedError());
     return NOTHING;
   }

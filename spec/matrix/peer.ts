@@ -21,6 +21,9 @@ export interface ReceivedResponse {
 /** How the body of a response ends. */
 type Body = { readonly kind: 'length'; left: number } | { readonly kind: 'chunked' } | { readonly kind: 'rest' };
 
+/** What arrives in one read at most. */
+const READ_BYTES = 64 * 1024;
+
 const EMPTY = Buffer.alloc(0);
 
 /**
@@ -88,8 +91,10 @@ export class Peer {
 
   write(...parts: readonly (Buffer | string)[]): void {
     if (!this.socket.writable) return;
-    this.socket.write(Buffer.concat([this.restOfFrame, ...parts.map((part) => Buffer.from(part))]));
+    const bytes = Buffer.concat([this.restOfFrame, ...parts.map((part) => Buffer.from(part))]);
     this.restOfFrame = EMPTY;
+    // A Duplex hands on whatever is written in one piece.
+    for (let i = 0; i < bytes.length; i += READ_BYTES) this.socket.write(bytes.subarray(i, i + READ_BYTES));
   }
 
   /** The name of the next message: `m1`, `m2` and so on. */

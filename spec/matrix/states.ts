@@ -12,6 +12,8 @@ export interface State {
   /** `plain`: there is no WebSocket, and none was asked for; `opening`: one was asked for; `open`: it is, or was. */
   readonly kind: 'plain' | 'opening' | 'open';
   readonly options?: ServerOptions;
+  /** Whether the plain requests have to be our server's own, as where it listens. */
+  readonly needsListening?: boolean;
   /** Whether there is a hook that runs when it is open: another way into the session than the first message. */
   readonly hooked?: boolean;
   /** Whether a handler is running, or the message for it is on its way. */
@@ -79,11 +81,13 @@ export const STATES: readonly State[] = [
   {
     name: 'silent',
     kind: 'plain',
+    needsListening: true,
     async enter() {},
   },
   {
     name: 'half a head',
     kind: 'plain',
+    needsListening: true,
     isHeadBegun: true,
     async enter(cell) {
       cell.peer.write(upgradeRequest().slice(0, 60));
@@ -92,6 +96,7 @@ export const STATES: readonly State[] = [
   {
     name: 'plain request',
     kind: 'plain',
+    needsListening: true,
     isWorking: true,
     async enter(cell) {
       cell.peer.write(httpRequest('GET', '/plain'));
@@ -102,6 +107,7 @@ export const STATES: readonly State[] = [
   {
     name: 'event stream',
     kind: 'plain',
+    needsListening: true,
     isWorking: true,
     async enter(cell) {
       cell.peer.write(httpRequest('GET', '/stream?events'));
@@ -130,6 +136,7 @@ export const STATES: readonly State[] = [
   {
     name: 'behind a response',
     kind: 'opening',
+    needsListening: true,
     isWorking: true,
     isDeaf: true,
     async enter(cell) {

@@ -128,10 +128,14 @@ describe('Protocol, receiving', () => {
   });
 
   it('lets its owner end it in the midst of a chunk', () => {
-    for (const end of ['receiveEnd', 'fail'] as const) {
+    const ends = [
+      (recorder: ProtocolRecorder) => recorder.protocol.receiveEnd(),
+      (recorder: ProtocolRecorder) => recorder.protocol.fail(new Error('enough')),
+    ];
+    for (const end of ends) {
       const recorder = new ProtocolRecorder('client');
       recorder.on = ({ type }) => {
-        if (type === 'message') recorder.protocol[end](new Error('enough'));
+        if (type === 'message') end(recorder);
       };
       recorder.receive(hex('0101 41 8001 42 8101 43'));
       assert.deepEqual(recorder.messages(), ['AB']);
@@ -881,11 +885,15 @@ describe('Protocol.receiveEnd', () => {
   });
 
   it('makes no clean end of one whose answer to the Close frame of the peer has not left', () => {
-    for (const answersLater of [false, true]) {
+    for (const how of ['not answered', 'not taken', 'lost', 'changed'] as const) {
       const recorder = new ProtocolRecorder('server');
-      recorder.answersLater = answersLater;
+      recorder.answersLater = how === 'not answered';
+      const large = new Uint8Array(20_000);
+      if (how === 'changed') recorder.protocol.sendMessage(large);
       recorder.receive(recorder.peerFrame(CLOSE, closePayload(1001, 'x')));
-      recorder.protocol.receiveEnd();
+      if (how === 'changed') structuredClone(large.buffer, { transfer: [large.buffer] });
+      if (how === 'lost' || how === 'changed') recorder.sentBytes();
+      recorder.protocol.receiveEnd(how === 'lost');
       assert.deepEqual(recorder.protocol.close, { code: 1001, reason: 'x', wasClean: false });
     }
   });

@@ -1,0 +1,153 @@
+/**
+ * One peer floods, another echoes: how much longer the other's answers take, and what the flood makes the server hold.
+ * Server, flooder and echo are processes of their own; rounds alternate between alone and flooded. Ends with 1 if the
+ * echo's p99 is more than three times what it is alone, or if more is held than one connection may.
+ *
+ *     node --import tsx bench/flood.ts [--rounds n] [--seconds n] [--only flood,...] [--smoke]
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from './build.ts';
+import {
+  FLOODS,
+  type Flood,
+  type FromEcho,
+  type FromFlooder,
+  type FromServer,
+  type ToEcho,
+  type ToFlooder,
+  type ToServer,
+} from './flood/messages.ts';
+import { BOUND_BYTES } from './flood/options.ts';
+import { median } from './statistics.ts';
+
+const MAX_RATIO = 3;
+/** How long a flood goes on before anything is measured. */
+const WARM_UP_MS = 300;
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '2' },
+    only: { type: 'string', default: '' },
+    smoke: { type: 'boolean', default: false },
+  },
+});
+const rounds = values.smoke ? 1 : Number(values.rounds);
+const measureMs = values.smoke ? 200 : Number(values.seconds) * 1000;
+
+/** A process, and the next message of a type from it. */
+class Part<From extends { readonly type: string }> {
+  readonly child: ChildProcess;
+
+  constructor(file: string, env: Readonly<Record<string, string>> = {}) {
+    this.child = fork(join(ROOT, 'bench', 'flood', file), {
+      execArgv: ['--expose-gc', '--import', 'tsx'],
+      env: { ...process.env, ...env },
+    });
+  }
+
+  next<T extends From['type']>(type: T): Promise<Extract<From, { type: T }>> {
+    return new Promise((resolve, reject) => {
+      const onExit = (code: number | null): void => reject(new Error(`${this.child.spawnfile} ended with ${code}`));
+      const onMessage = (message: From): void => {
+        if (message.type !== type) return;
+        this.child.off('message', onMessage).off('exit', onExit);
+        resolve(message as Extract<From, { type: T }>);
+      };
+      this.child.on('message', onMessage).on('exit', onExit);
+    });
+  }
+
+  ask<T extends From['type']>(question: ToServer | ToEcho, type: T): Promise<Extract<From, { type: T }>> {
+    const answer = this.next(type);
+    this.child.send(question);
+    return answer;
+  }
+}
+
+interface Round {
+  readonly aloneP50: number;
+  readonly aloneP99: number;
+  readonly floodP50: number;
+  readonly floodP99: number;
+  readonly rssGrowth: number;
+  readonly heldGrowth: number;
+  readonly megabytes: number;
+}
+
+/** Measures alone, and then flooded: by a server that is new each time, so that no flood sees what another left. */
+async function runRound(flood: Flood): Promise<Round> {
+  const server = new Part<FromServer>('server-process.ts');
+  const { port } = await server.next('port');
+  const echo = new Part<FromEcho>('echo-process.ts', { PORT: String(port) });
+  await echo.next('open');
+  // Code is compiled.
+  await echo.ask({ type: 'measure', ms: measureMs / 2 }, 'measured');
+  const alone = await echo.ask({ type: 'measure', ms: measureMs }, 'measured');
+  const before = await server.ask({ type: 'memory' }, 'memory');
+
+  const flooder = new Part<FromFlooder>('flooder-process.ts');
+  flooder.child.send({ type: 'flood', port, flood } satisfies ToFlooder);
+  await flooder.next('flooding');
+  await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
+  const flooded = await echo.ask({ type: 'measure', ms: measureMs }, 'measured');
+  const { bytes } = await flooder.next('flooding');
+  const after = await server.ask({ type: 'memory' }, 'memory');
+  for (const { child } of [flooder, echo, server]) child.kill('SIGKILL');
+  return {
+    aloneP50: alone.p50Micros,
+    aloneP99: alone.p99Micros,
+    floodP50: flooded.p50Micros,
+    floodP99: flooded.p99Micros,
+    rssGrowth: after.rssBytes - before.rssBytes,
+    heldGrowth: after.heldBytes - before.heldBytes,
+    megabytes: bytes / 1e6,
+  };
+}
+
+const whole = (number: number): string => Math.round(number).toLocaleString('en');
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+
+const named = (Object.keys(FLOODS) as Flood[]).filter((flood) => flood.includes(values.only));
+const wanted = values.smoke ? named.filter((_, i) => i % 3 === 0) : named;
+console.log(
+  `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? '?'}; medians of ${rounds} rounds, and the worst\n`,
+);
+console.log(
+  '| one peer sends | p50 alone, µs | flooded | p99 alone, µs | flooded | p99 ratio | worst | MB sent | RSS grows, MiB | held, MiB | bound |',
+);
+console.log(`|---|${'---:|'.repeat(10)}`);
+const samples = new Map<Flood, Round[]>(wanted.map((flood) => [flood, []]));
+for (let i = 0; i < rounds; i++) {
+  // Forth and back: a machine that gets slower meanwhile favours nobody.
+  for (const flood of i % 2 === 0 ? wanted : wanted.toReversed()) samples.get(flood)!.push(await runRound(flood));
+}
+let broken = 0;
+for (const flood of wanted) {
+  const of = (value: (round: Round) => number): number[] => samples.get(flood)!.map(value);
+  const ratios = of(({ aloneP99, floodP99 }) => floodP99 / aloneP99);
+  const ratio = median(ratios);
+  const held = Math.max(...of(({ heldGrowth }) => heldGrowth));
+  const isSlow = ratio > MAX_RATIO;
+  const isLarge = held > BOUND_BYTES;
+  if (isSlow || isLarge) broken++;
+  const cells = [
+    FLOODS[flood],
+    whole(median(of(({ aloneP50 }) => aloneP50))),
+    whole(median(of(({ floodP50 }) => floodP50))),
+    whole(median(of(({ aloneP99 }) => aloneP99))),
+    whole(median(of(({ floodP99 }) => floodP99))),
+    `${ratio.toFixed(2)}${isSlow ? ' **above 3**' : ''}`,
+    Math.max(...ratios).toFixed(2),
+    whole(median(of(({ megabytes }) => megabytes))),
+    mib(median(of(({ rssGrowth }) => rssGrowth))),
+    `${mib(held)}${isLarge ? ' **broken**' : ''}`,
+    mib(BOUND_BYTES),
+  ];
+  console.log(`| ${cells.join(' | ')} |`);
+}
+// In a smoke run nothing is measured, only shown to work.
+process.exit(broken > 0 && !values.smoke ? 1 : 0);
