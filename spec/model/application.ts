@@ -166,7 +166,7 @@ export class Application {
     const conversation = this.#conversationOf(ctx);
     const how = ctx.getRequestQuery('open');
     if (how === undefined) return;
-    void this.#send(conversation, ctx, 'welcome', false);
+    void this.#send(conversation, ctx, 'welcome');
     if (how === 'later') return this.#during(conversation, () => this.#wait());
   }
 
@@ -216,7 +216,9 @@ export class Application {
     const isOver = stream.bufferedBytes > this.#maxBackpressureBytes;
     const isDropped = isOver && this.#policy === 'drop';
     if (isOver && this.#policy === 'close') peer.excuse('backpressure');
-    const send: Send = { body, state: 'pending', isDropped, isAnswer };
+    // A copy: what it was when it was sent.
+    const kept = typeof body === 'string' ? body : Buffer.from(body);
+    const send: Send = { body: kept, state: 'pending', isDropped, isAnswer };
     conversation.largestSend = Math.max(conversation.largestSend, body.length);
     const promise = ctx.sendResponseBody(body);
     sends.push(send);
@@ -235,16 +237,8 @@ export class Application {
   #take(conversation: Conversation, body: string | Uint8Array): { kind: MessageKind; id: number; wish: Wish } {
     const { peer } = conversation;
     const text = typeof body === 'string' ? body : Buffer.from(body).toString('latin1');
-    const isNext = () => {
-      const expected = peer.messages[conversation.handled];
-      return expected !== undefined && typeof expected.body === typeof body && text === String(expected.body);
-    };
-    // While the server closes, what does not fit in the queue is thrown away.
-    const mayMiss = peer.excuseIn !== undefined && conversation.stream.state !== 'open';
-    while (mayMiss && conversation.handled < peer.messages.length && !isNext()) conversation.handled++;
-    const isSame = isNext();
     const expected = peer.messages[conversation.handled++];
-    if (!isSame) {
+    if (expected === undefined || typeof expected.body !== typeof body || text !== String(expected.body)) {
       const what = difference(text, String(expected?.body));
       this.findings.push(new Finding(ORACLE.order, `message ${conversation.handled} of peer ${peer.id} is ${what}`));
     }
@@ -265,9 +259,16 @@ export class Application {
   }
 
   #answer(conversation: Conversation, ctx: Context): void | Promise<void> {
-    const body = ctx.getRequestBody();
+    if (ctx.getRequestQuery('lend') === undefined) return this.#answerTo(conversation, ctx, ctx.getRequestBody());
+    const isText = typeof conversation.peer.messages[conversation.handled]?.body === 'string';
+    return ctx.readRequestBody((bytes) => this.#answerTo(conversation, ctx, isText ? bytes.toString('latin1') : bytes));
+  }
+
+  /** @param body - may be lent, for as long as this call takes */
+  #answerTo(conversation: Conversation, ctx: Context, body: string | Uint8Array): void | Promise<void> {
     const { kind, id, wish } = this.#take(conversation, body);
     const { peer } = conversation;
+    const kept = typeof body === 'string' ? body : Buffer.from(body);
     const answer = (index: number) => makeBody(`${id}:${index};`, wish.bytes);
     const send = (index: number) => this.#send(conversation, ctx, answer(index));
     switch (kind) {
@@ -275,7 +276,7 @@ export class Application {
         void this.#send(conversation, ctx, body as string | Buffer);
         return;
       case 'later':
-        return this.#wait().then(() => this.#send(conversation, ctx, body as string | Buffer));
+        return this.#wait().then(() => this.#send(conversation, ctx, kept));
       case 'many':
         for (let i = 0; i < wish.count; i++) void send(i);
         return;
@@ -332,7 +333,7 @@ export class Application {
         void ctx.sendResponseBody(bytes).catch(() => {});
         structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
         // What is in a stream's own hands already is out of everybody else's.
-        if (peer.link.socket.writableLength > 0) peer.link.isCorrupted = true;
+        if ((peer.link.socket?.writableLength ?? 0) > 0) peer.link.isCorrupted = true;
         return;
       }
     }

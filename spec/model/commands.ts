@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { collectGarbage } from '../channel/collect-garbage.ts';
 import { clientFrame, httpRequest, upgradeRequest } from '../support/ws-client.ts';
 import {
   MESSAGE_KINDS,
@@ -8,7 +9,7 @@ import {
   type RequestKind,
   type Wish,
 } from './application.ts';
-import { type Behaviour, SOCKET } from './link.ts';
+import { type Behaviour, type MemoryLink, SOCKET } from './link.ts';
 import type { Framing, Peer } from './peer.ts';
 import { releaseTask, waitingTasks } from './thread-pool.ts';
 import type { Road, World } from './world.ts';
@@ -97,11 +98,14 @@ interface UpgradeSettings {
   readonly decide: string;
   readonly open: '' | 'welcome' | 'later';
   readonly isCompressed: boolean;
+  /** Whether handlers read messages where they lie. */
+  readonly isLent: boolean;
 }
 
-function upgradeHead(peer: Peer, { path, decide, open, isCompressed }: UpgradeSettings): string {
+function upgradeHead(peer: Peer, { path, decide, open, isCompressed, isLent }: UpgradeSettings): string {
   const query = [`peer=${peer.id}`, `decide=${encodeURIComponent(decide)}`];
   if (open !== '') query.push(`open=${open}`);
+  if (isLent) query.push('lend=1');
   const headers = isCompressed ? { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' } : {};
   return upgradeRequest(`${path}?${query.join('&')}`, headers);
 }
@@ -203,6 +207,7 @@ const upgrade: fc.Arbitrary<UpgradeSettings> = fc.record({
     { weight: 1, arbitrary: fc.constantFrom('welcome' as const, 'later' as const) },
   ),
   isCompressed: fc.boolean(),
+  isLent: rarely,
 });
 
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
@@ -297,7 +302,7 @@ function openPeer(world: World, settings: OpenSettings): void {
   if (road === 'handleUpgrade' && upgrade !== undefined) {
     peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
     for (const message of messages) sendMessage(world, peer, message);
-    world.handUpgrade(peer, upgradeHead(peer, upgrade), peer.link.takeFirst(delivery.bytes));
+    world.handUpgrade(peer, upgradeHead(peer, upgrade), (peer.link as MemoryLink).takeFirst(delivery.bytes));
     return;
   }
   world.connect(peer, road as 'run' | 'attach');
@@ -516,6 +521,14 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
         ),
       })
       .map((settings) => step('dawdle', settings, dawdle)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constantFrom('minor', 'minor', 'minor', 'major') }).map((settings) =>
+      step('collectGarbage', settings, (_world, options) => {
+        (collectGarbage as (options: { type: string }) => void)(options);
+      }),
+    ),
   },
   {
     weight: 1,

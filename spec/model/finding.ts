@@ -1,6 +1,8 @@
 /** What an oracle says: which one, and what it saw. */
 export class Finding extends Error {
   readonly oracle: string;
+  /** What the world was like. */
+  state = '';
 
   constructor(oracle: string, what: string) {
     super(`${oracle}: ${what}`);

@@ -45,8 +45,56 @@ export interface LinkEvents {
   onBytes(bytes: Buffer): void;
 }
 
+/** What lies between a peer and the server. The peer's side of it is called by steps, the rest is asked by oracles. */
+export interface Link {
+  readonly behaviour: Behaviour;
+  /** The server's end; `undefined` until it is there. */
+  readonly socket: Duplex | undefined;
+  /** Bytes that have left the server. */
+  readonly leftBytes: number;
+  readonly deliveredBytes: number;
+  /** Bytes that were delivered though nobody asked for them. */
+  readonly unaskedBytes: number;
+  /** The largest piece that was delivered. */
+  readonly largestPiece: number;
+  readonly bytesOnTheirWay: number;
+  /** Whether all that was sent has been taken by the server, the end included. */
+  readonly isDelivered: boolean;
+  /** Whether the peer has ended its side, or cut the connection. */
+  readonly hasEnded: boolean;
+  readonly isReset: boolean;
+  /** Whether the server has ended its side, and whether its end is gone. */
+  readonly isEnded: boolean;
+  readonly isGone: boolean;
+  readonly isReading: boolean;
+  /** Whether the peer has read all that the server has sent. */
+  readonly isRead: boolean;
+  readonly hasThrown: boolean;
+  /** Whether the server's application took bytes away that were being written. */
+  isCorrupted: boolean;
+  /** Changes with all that happens. */
+  readonly activity: number;
+  send(bytes: Buffer): void;
+  sendEnd(): void;
+  /** Has so many bytes arrive, in pieces of that size, and the end if it is next. */
+  deliver(bytes: number, pieceBytes?: number): void;
+  /** Cuts the connection, as a reset does. */
+  reset(): void;
+  stopReading(): void;
+  /** Reads so many bytes more, or all and goes on reading. */
+  read(bytes: number): void;
+}
+
 /** A delivery is cut into so many pieces at most: more would tell nothing new, and take time. */
 const MAX_PIECES = 300;
+
+/** Cuts bytes into pieces of a size. */
+export function cut(bytes: Buffer, pieceBytes: number): Buffer[] {
+  const size = Math.max(pieceBytes, Math.ceil(bytes.length / MAX_PIECES), 1);
+  const pieces: Buffer[] = [];
+  for (let start = 0; start < bytes.length; start += size) pieces.push(bytes.subarray(start, start + size));
+  return pieces;
+}
 
 interface Write {
   readonly chunks: readonly Buffer[];
@@ -54,7 +102,8 @@ interface Write {
   readonly done: (error?: Error) => void;
 }
 
-export class Link {
+/** A link in memory: deterministic to the last byte. */
+export class MemoryLink implements Link {
   readonly behaviour: Behaviour;
   /** What the server is given. */
   readonly socket: Duplex;
@@ -132,8 +181,7 @@ export class Link {
     if (this.isGone) return;
     const all = this.#onItsWay.subarray(0, bytes);
     this.#onItsWay = this.#onItsWay.subarray(all.length);
-    const piece = Math.max(pieceBytes, Math.ceil(all.length / MAX_PIECES), 1);
-    for (let start = 0; start < all.length; start += piece) this.#arrived.push(all.subarray(start, start + piece));
+    this.#arrived.push(...cut(all, pieceBytes));
     if (this.#endSent && this.#onItsWay.length === 0) this.#endArrived = true;
     this.pump();
   }
@@ -306,12 +354,12 @@ export class Link {
 
 /** A stream that is not of node:net, and need not keep to what a Duplex promises. */
 class MemoryStream extends Duplex {
-  readonly #link: Link;
+  readonly #link: MemoryLink;
   readonly #behaviour: Behaviour;
   isWanted = false;
   #calls = 0;
 
-  constructor(link: Link, behaviour: Behaviour) {
+  constructor(link: MemoryLink, behaviour: Behaviour) {
     super({ allowHalfOpen: true, emitClose: behaviour.emitsClose, highWaterMark: behaviour.highWaterMark });
     this.#link = link;
     this.#behaviour = behaviour;
@@ -335,10 +383,6 @@ class MemoryStream extends Duplex {
 
   override end(...args: unknown[]): this {
     return this.#called(() => super.end(...(args as [])));
-  }
-
-  resetAndDestroy(): this {
-    return this.destroy();
   }
 
   /** As sockets do: node:http ends connections by it. */
@@ -427,7 +471,5 @@ function findStreamSocket(): StreamSocket {
 function makeSocket(stream: MemoryStream): Socket {
   const socket = new StreamSocket(stream);
   socket.allowHalfOpen = true;
-  // Only of TCP there is a reset; to the peer it is the same.
-  socket.resetAndDestroy = () => socket.destroy();
   return socket;
 }

@@ -7,7 +7,7 @@ import { tryMutants } from './try-mutants.ts';
  * `npm run model -- --minutes 10 --seed 1`: plays runs of the model for so long, and prints what it found, each finding as
  * small as it gets. Exits with 1 when there is one.
  *
- * `--runs 500` plays so many at most, and ends with the first that fails; `--path 3:1:0 --steps B:VF` plays one that was
+ * With `--tcp` peers come by TCP, which takes a hundred times as long. `--runs 500` plays so many at most, and ends with the first that fails; `--path 3:1:0 --steps B:VF` plays one that was
  * found; `--mutants` shows that the model finds what was repaired, each repair taken out (`--only text`: of those rows).
  */
 
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     steps: { type: 'string' },
     mutants: { type: 'boolean', default: false },
     only: { type: 'string' },
+    tcp: { type: 'boolean', default: false },
   },
 });
 const minutes = Number(values.minutes);
@@ -33,14 +34,14 @@ const RUNS_OF_A_MUTANT = 5000;
 
 /** Plays one run that was found. */
 async function replay(path: string): Promise<number> {
-  const { found } = await search(seed, 1, { path, replayPath: values.steps });
+  const { found } = await search(seed, 1, { path, replayPath: values.steps, isTcp: values.tcp });
   console.log(found === undefined ? 'nothing is wrong with it' : showFound(found));
   return found === undefined ? 0 : 1;
 }
 
 /** Plays until the first that fails. */
 async function playSome(maxRuns: number): Promise<number> {
-  const { executions, found } = await search(seed, maxRuns);
+  const { executions, found } = await search(seed, maxRuns, { isTcp: values.tcp });
   console.log(`${executions} executions, seed ${seed}${found === undefined ? '' : `; ${found.oracle}`}`);
   if (found !== undefined) console.log(showFound(found));
   return found === undefined ? 0 : 1;
@@ -51,7 +52,7 @@ async function playFor(milliseconds: number): Promise<number> {
   const known = new Set<string>();
   let executions = 0;
   for (let turn = 0; performance.now() - start < milliseconds && known.size < MAX_FINDINGS; turn++) {
-    const result = await search(seed + turn, RUNS_OF_A_SEED, { known, shrinks: true });
+    const result = await search(seed + turn, RUNS_OF_A_SEED, { known, shrinks: true, isTcp: values.tcp });
     executions += result.executions;
     if (result.found === undefined) continue;
     known.add(result.found.key);

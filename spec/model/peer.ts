@@ -1,5 +1,5 @@
 import { Finding, ORACLE } from './finding.ts';
-import { type Behaviour, Link } from './link.ts';
+import type { Link, LinkEvents } from './link.ts';
 import { ZlibPeer } from '../support/zlib-peer.ts';
 import { clientFrame, closeFrame } from '../support/ws-client.ts';
 
@@ -67,10 +67,10 @@ export class Peer {
   #firstBits = 0;
   #toAnswer: Buffer[] = [];
 
-  constructor(id: number, behaviour: Behaviour, room: number, isPolite: boolean) {
+  constructor(id: number, makeLink: (events: LinkEvents) => Link, isPolite: boolean) {
     this.id = id;
     this.isPolite = isPolite;
-    this.link = new Link(behaviour, room, this);
+    this.link = makeLink(this);
   }
 
   excuse(reason: string): void {

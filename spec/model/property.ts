@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { type Step, steps } from './commands.ts';
+import { Finding } from './finding.ts';
+import { showState } from './show.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** How many steps a run has at most. */
@@ -41,8 +43,8 @@ export function runs(replayPath?: string): fc.Arbitrary<Run> {
 }
 
 /** Runs all steps in a world of their own, and sees to it that it ends as it must. @throws {Finding} */
-export async function play({ options, steps, isPeaceful, closesFirst }: Run): Promise<void> {
-  const world = new World(options);
+export async function play({ options, steps, isPeaceful, closesFirst }: Run, isTcp: boolean = false): Promise<void> {
+  const world = new World(options, isTcp);
   const stopWatching = watch((error) => world.escaped.push(error));
   try {
     await world.start();
@@ -56,7 +58,7 @@ export async function play({ options, steps, isPeaceful, closesFirst }: Run): Pr
     world.silence();
     await world.end();
   } catch (error) {
-    if (process.env.MODEL_DUMP) world.dump();
+    if (error instanceof Finding) error.state = showState(world);
     throw error;
   } finally {
     await world.stop();

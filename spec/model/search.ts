@@ -31,6 +31,7 @@ export async function search(
     readonly shrinks?: boolean;
     readonly path?: string | undefined;
     readonly replayPath?: string | undefined;
+    readonly isTcp?: boolean;
   } = {},
 ): Promise<{ executions: number; found: Found | undefined }> {
   let executions = 0;
@@ -38,7 +39,7 @@ export async function search(
   const property = fc.asyncProperty(runs(options.replayPath), async (run) => {
     if (wanted === undefined) executions++;
     try {
-      await play(run);
+      await play(run, options.isTcp);
     } catch (error) {
       const key = keyOf(error);
       if (options.known?.has(key) === true) return;

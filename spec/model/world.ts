@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import http from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 import type { Socket } from 'node:net';
@@ -9,10 +10,20 @@ import { Server } from '../../lib/server/server.ts';
 import { Application, type Conversation } from './application.ts';
 import { difference, Finding, ORACLE } from './finding.ts';
 import { HttpChecks } from './http-checks.ts';
-import type { Behaviour } from './link.ts';
+import { type Behaviour, MemoryLink } from './link.ts';
 import { Peer } from './peer.ts';
+import { PeerTimes } from './peer-times.ts';
+import { Acceptor, TcpLink } from './tcp-link.ts';
 import { holdTasks, letTasksRun, releaseTask, waitingTasks } from './thread-pool.ts';
-import { ticks, VirtualTime } from './virtual-time.ts';
+import {
+  CHECK_MS,
+  CLOSE_TIMEOUT_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  HEARTBEAT_MS,
+  KEEP_ALIVE_MS,
+  LINGER_MS,
+} from './timeouts.ts';
+import { realDelay, ticks, VirtualTime } from './virtual-time.ts';
 
 /** How a peer comes to the server. */
 export type Road = 'run' | 'attach' | 'handleUpgrade';
@@ -32,19 +43,14 @@ export interface WorldOptions {
 }
 
 export const MAX_MESSAGE_BYTES = 150_000;
-export const HEARTBEAT_MS = 1000;
-export const CLOSE_TIMEOUT_MS = 700;
-export const HANDSHAKE_TIMEOUT_MS = 3000;
-/** How often node:http looks for heads that take too long. */
-const CHECK_MS = 1000;
-/** How long a plain connection may be idle: the default of node:http. */
-const KEEP_ALIVE_MS = 5000;
-/** How long a refused client may take to leave. */
-const LINGER_MS = 2000;
 /** What a response's head, and what frames its pieces, may take. */
 const HEAD_BYTES = 600;
 /** What is reserved for a message that is not whole, at least. */
 const LEAST_BYTES = 4096;
+/** For how many milliseconds nothing comes from the kernel when nothing is under way. */
+const QUIET_ROUNDS_OF_TCP = 3;
+/** So many steps of time pass before bytes of TCP are waited for. */
+const STEPS_OF_TCP = 5;
 /** Rounds of a settling that does not end. */
 const MAX_ROUNDS = 4000;
 
@@ -73,13 +79,17 @@ export class World {
   readonly #about = new Map<Peer, PeerTimes>();
   readonly #reserved = reservedContextBytes();
   readonly #wheel = timerWheel.waiting;
+  readonly #isTcp: boolean;
+  readonly #acceptors = new Map<http.Server, Acceptor>();
   /** Whether the thread pool does its work by itself. */
   #isEnding = false;
   #nextPeer = 1;
   #nextId = 1;
 
-  constructor(options: WorldOptions) {
+  /** @param isTcp - whether peers come by TCP, and not in memory */
+  constructor(options: WorldOptions, isTcp: boolean = false) {
     this.options = options;
+    this.#isTcp = isTcp;
     this.time.onError = (error) => this.escaped.push(error);
     const { hasHook, maxConnections, ...others } = options;
     this.server = new Server({
@@ -110,6 +120,7 @@ export class World {
     this.time.install();
     holdTasks();
     await this.run();
+    if (this.#isTcp) await once(this.#attachedServer().listen(0, '127.0.0.1'), 'listening');
   }
 
   /** Listens, on no port. */
@@ -118,12 +129,18 @@ export class World {
     this.#listener = made;
   }
 
+  #watch(server: http.Server): void {
+    this.#checks.push(new HttpChecks(server, this.time));
+    if (this.#isTcp) this.#acceptors.set(server, new Acceptor(server, (socket) => this.#giveTimeouts(socket)));
+  }
+
   async #capture(run: () => Promise<void>): Promise<http.Server | undefined> {
     const { createServer } = http;
     let made: http.Server | undefined;
     const replaced = (...args: unknown[]) => {
       made = (createServer as (...args: unknown[]) => http.Server)(...args);
-      this.#checks.push(new HttpChecks(made, this.time));
+      this.#watch(made);
+      if (this.#isTcp) return made;
       made.listen = ((_options: unknown, listening: () => void) => {
         process.nextTick(listening);
         return made;
@@ -144,7 +161,11 @@ export class World {
   // --- peers --------------------------------------------------------------------------------------------------------
 
   addPeer(behaviour: Behaviour, room: number, isPolite: boolean): Peer {
-    const peer = new Peer(this.#nextPeer++, behaviour, room, isPolite);
+    const peer = new Peer(
+      this.#nextPeer++,
+      (events) => (this.#isTcp ? new TcpLink(events) : new MemoryLink(behaviour, room, events)),
+      isPolite,
+    );
     this.peers.set(peer.id, peer);
     this.#about.set(peer, new PeerTimes(this.time.now));
     return peer;
@@ -152,7 +173,8 @@ export class World {
 
   /** Whether a peer can come on this road. */
   hasRoad(road: Road): boolean {
-    return road === 'run' ? this.#listener !== undefined : true;
+    if (road === 'handleUpgrade') return !this.#isTcp;
+    return road === 'attach' || this.#listener !== undefined;
   }
 
   /** Brings a peer to the server of node:http that listens, or that is attached. */
@@ -160,6 +182,10 @@ export class World {
     const server = road === 'run' ? this.#listener : this.#attachedServer();
     if (server === undefined) return;
     this.#about.get(peer)!.isAtDoor = road === 'run';
+    if (peer.link instanceof TcpLink) {
+      peer.link.connect(this.#acceptors.get(server)!);
+      return;
+    }
     const socket = peer.link.socket as Socket & { _server?: unknown; server?: unknown };
     const counting = server as http.Server & { _connections: number; _emitCloseIfDrained(): void };
     this.#giveTimeouts(socket);
@@ -179,8 +205,9 @@ export class World {
   /** Gives a peer to `handleUpgrade`, which its request was read for. */
   handUpgrade(peer: Peer, head: string, behind: Buffer): void {
     const request = parseUpgradeHead(Buffer.from(head, 'latin1'), 16_384)!;
-    peer.link.count(behind);
-    this.server.handleUpgrade(request, peer.link.socket, Buffer.from(behind));
+    const link = peer.link as MemoryLink;
+    link.count(behind);
+    this.server.handleUpgrade(request, link.socket, Buffer.from(behind));
   }
 
   #attachedServer(): http.Server {
@@ -189,7 +216,7 @@ export class World {
       this.#attached = http.createServer(limits, (request, response) => {
         void this.application.respondBehindAttach(request, response);
       });
-      this.#checks.push(new HttpChecks(this.#attached, this.time));
+      this.#watch(this.#attached);
       this.attach();
     }
     return this.#attached;
@@ -223,10 +250,13 @@ export class World {
   /** Lets all happen that happens by itself, but for the passing of time; then checks. */
   async settle(): Promise<void> {
     let before = -1;
+    let quietRounds = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       await ticks();
+      if (this.#isTcp) await realDelay(1);
       const activity = this.#activity();
-      let isQuiet = activity === before;
+      quietRounds = activity === before ? quietRounds + 1 : 0;
+      let isQuiet = quietRounds >= (this.#isTcp ? QUIET_ROUNDS_OF_TCP : 1);
       if (this.#isEnding && waitingTasks() > 0) {
         releaseTask(0);
         isQuiet = false;
@@ -255,10 +285,14 @@ export class World {
   /** Lets so much time pass. */
   async advance(ms: number): Promise<void> {
     const end = this.time.now + ms;
-    while (this.time.now < end) {
+    for (let step = 1; this.time.now < end; step++) {
       const next = Math.min(end, this.time.nextDue);
       this.#excuseUntil(next);
       this.time.step(end);
+      if (this.#isTcp && step % STEPS_OF_TCP > 0 && this.time.now < end) {
+        await ticks();
+        continue;
+      }
       await this.settle();
       this.#checkClosingTimes();
     }
@@ -339,7 +373,7 @@ export class World {
     if (stream.receivedBytes > inbound) {
       throw new Finding(ORACLE.retained, `${stream.receivedBytes} received bytes are kept, and ${inbound} may be`);
     }
-    const { readableLength } = link.socket;
+    const { readableLength = 0 } = link.socket ?? {};
     if (readableLength > read + link.unaskedBytes) {
       throw new Finding(ORACLE.retained, `${readableLength} bytes wait in the stream, and ${read} may`);
     }
@@ -384,8 +418,9 @@ export class World {
     if (responses.running > maxPipelinedRequests) {
       throw new Finding(ORACLE.retained, `${responses.running} requests of one connection are handled at once`);
     }
-    if (peer.link.isGone || backpressurePolicy === 'wait' || !times.isAtDoor) return;
-    const held = this.#checks.reduce((sum, checks) => sum + checks.heldBytes(peer.link.socket), 0);
+    const isBounded = backpressurePolicy !== 'wait' && times.isAtDoor;
+    if (peer.link.isGone || peer.link.socket === undefined || !isBounded) return;
+    const held = this.#checks.reduce((sum, checks) => sum + checks.heldBytes(peer.link.socket!), 0);
     const bound = maxBackpressureBytes + 2 * responses.largestPiece + maxPipelinedRequests * HEAD_BYTES;
     if (held > bound)
       throw new Finding(ORACLE.retained, `responses hold ${held} bytes for one connection, of ${bound}`);
@@ -396,7 +431,9 @@ export class World {
     const { isAtDoor, openedAt, hasHead } = this.#about.get(peer)!;
     if (!isAtDoor || hasHead || peer.link.isGone) return;
     const tookMs = this.time.now - openedAt;
-    if (tookMs > HANDSHAKE_TIMEOUT_MS + 2 * TICK_MS) {
+    // By TCP it comes a little later than it went.
+    const slackMs = (this.#isTcp ? 2 + STEPS_OF_TCP : 2) * TICK_MS;
+    if (tookMs > HANDSHAKE_TIMEOUT_MS + slackMs) {
       throw new Finding(ORACLE.ends, `a connection without a request is there after ${tookMs} ms`);
     }
   }
@@ -594,59 +631,13 @@ export class World {
     const timers = [...this.time.timers].map(({ origin, delayMs }) => `${origin || 'a timer'} of ${delayMs} ms`);
     if (timers.length > 0) throw new Finding(ORACLE.left, timers.join(', '));
     for (const { id, link } of this.peers.values()) {
-      const listeners = link.socket.eventNames().filter((name) => typeof name === 'string' && name !== 'error');
-      const count = listeners.reduce((sum, name) => sum + link.socket.listenerCount(name), 0);
+      const { socket } = link;
+      if (socket === undefined) continue;
+      const listeners = socket.eventNames().filter((name) => typeof name === 'string' && name !== 'error');
+      const count = listeners.reduce((sum, name) => sum + socket.listenerCount(name), 0);
       // Those of streams and of node:http stay on what is gone.
       if (count > 24) throw new Finding(ORACLE.left, `${count} listeners on the socket of peer ${id}`);
     }
-  }
-
-  dump(): void {
-    for (const peer of this.peers.values()) {
-      const { link } = peer;
-      const c = this.application.conversations.get(peer.id);
-      console.log('at', this.time.now, 'peer', peer.id, {
-        excuseIn: peer.excuseIn,
-        excuseOut: peer.excuseOut,
-        closeSent: peer.closeSent,
-        closeReceived: peer.closeReceived,
-        upgraded: peer.isUpgraded,
-        responses: peer.responses.map((r) => r.status),
-        gone: link.isGone,
-        ended: link.isEnded,
-        isRead: link.isRead,
-        delivered: link.isDelivered,
-        onWay: link.bytesOnTheirWay,
-        destroyed: link.socket.destroyed,
-        readable: link.socket.readableLength,
-        paused: link.socket.isPaused(),
-        flowing: link.socket.readableFlowing,
-        writable: link.socket.writableLength,
-        needDrain: link.socket.writableNeedDrain,
-      });
-      if (c)
-        console.log({
-          running: c.running,
-          handled: c.handled,
-          of: peer.messages.length,
-          sends: c.sends.map((s) => `${s.state} ${String(s.body).slice(0, 20)}`).slice(0, 10),
-          arrived: c.arrived,
-          isOver: c.isOver,
-          state: c.stream.state,
-          received: c.stream.receivedBytes,
-          buffered: c.stream.bufferedBytes,
-        });
-    }
-    console.log(
-      'gates',
-      this.application.gates.length,
-      'tasks',
-      waitingTasks(),
-      'timers',
-      [...this.time.timers].map((t) => `${t.origin} ${t.due}`).join(', '),
-      'wheel',
-      timerWheel.waiting,
-    );
   }
 
   /** Puts everything back, whatever has happened: the next world starts with nothing of this one. */
@@ -668,56 +659,11 @@ export class World {
         await forgive();
       }
       for (const checks of this.#checks) checks.stop();
+      this.#attached?.close();
     } finally {
       letTasksRun();
       this.time.uninstall();
     }
-  }
-}
-
-/** What is known of a peer's times: what it may be cut for. */
-class PeerTimes {
-  readonly openedAt: number;
-  isAtDoor = false;
-  headBytes = Number.POSITIVE_INFINITY;
-  cutAt = Number.POSITIVE_INFINITY;
-  responses = 0;
-  #delivered = 0;
-  #deliveredAt: number;
-  #left = 0;
-  #leftAt: number;
-  #closingSince: number | undefined;
-
-  constructor(now: number) {
-    this.openedAt = now;
-    this.#deliveredAt = now;
-    this.#leftAt = now;
-  }
-
-  get hasHead(): boolean {
-    return this.#delivered >= this.headBytes;
-  }
-
-  note(peer: Peer, now: number): void {
-    const { link } = peer;
-    if (link.deliveredBytes > this.#delivered) this.#deliveredAt = now;
-    this.#delivered = link.deliveredBytes;
-    if (link.leftBytes > this.#left) this.#leftAt = now;
-    this.#left = link.leftBytes;
-    if (peer.closeSent !== undefined || peer.closeReceived !== undefined || link.hasEnded || link.isEnded) {
-      this.#closingSince ??= now;
-    }
-  }
-
-  /** Why a peer may be cut, or closed, when it is so late; `undefined` if it may not. */
-  mayEnd(peer: Peer, now: number, idleTimeoutMs: number): string | undefined {
-    const isLate = (since: number, timeoutMs: number) => now - since >= timeoutMs - 2 * TICK_MS;
-    if (now >= this.cutAt) return 'the server is closed';
-    if (this.#closingSince !== undefined && isLate(this.#closingSince, CLOSE_TIMEOUT_MS)) return 'close timeout';
-    const since = Math.min(this.#deliveredAt, peer.link.isRead ? now : this.#leftAt);
-    if (isLate(since, HEARTBEAT_MS)) return 'silent';
-    if (idleTimeoutMs > 0 && isLate(this.openedAt, idleTimeoutMs)) return 'idle';
-    return undefined;
   }
 }
 
