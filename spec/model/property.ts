@@ -44,15 +44,16 @@ export function runs(replayPath?: string): fc.Arbitrary<Run> {
 
 /** Runs all steps in a world of their own, and sees to it that it ends as it must. @throws {Finding} */
 export async function play({ options, steps, isPeaceful, closesFirst }: Run, isTcp: boolean = false): Promise<void> {
-  const world = new World(options, isTcp);
-  const stopWatching = watch((error) => world.escaped.push(error));
+  const escaped: unknown[] = [];
+  const stopWatching = watch((error) => escaped.push(error));
+  const world = new World(options, isTcp, escaped);
   try {
     await world.start();
     await fc.asyncModelRun(() => ({ model: world, real: world }), steps);
     await world.settle();
     if (isPeaceful) {
       await world.drain();
-      world.checkArrival();
+      world.oracles.checkArrival();
     }
     if (closesFirst && world.closings.length === 0) world.close(1000);
     world.silence();

@@ -29,8 +29,9 @@ export async function* tryMutants(seed: number, maxRuns: number, only?: string):
 
 function copyWith({ edits, row }: Mutant): string {
   const folder = mkdtempSync(join(tmpdir(), 'hyperlane-mutant-'));
-  for (const name of ['lib', 'package.json', 'tsconfig.json']) cpSync(name, join(folder, name), { recursive: true });
-  for (const name of ['model', 'support']) cpSync(join('spec', name), join(folder, 'spec', name), { recursive: true });
+  for (const name of ['lib', 'spec', 'package.json', 'tsconfig.json']) {
+    cpSync(name, join(folder, name), { recursive: true });
+  }
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
   for (const { file, search, replace } of edits) {
     const path = join(folder, 'lib', file);
@@ -55,6 +56,6 @@ async function play(
   });
   const code = await new Promise<number | null>((done) => child.once('exit', done));
   const match = /^(\d+) executions.*?(?:; (.*))?$/m.exec(output);
-  if (match === null) return { executions: 0, oracle: `the process ended with ${code}` };
+  if (match === null) return { executions: maxRuns, oracle: `the process ended with ${code}` };
   return { executions: Number(match[1]), oracle: match[2] };
 }

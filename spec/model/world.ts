@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 import type { Socket } from 'node:net';
-import { reservedContextBytes } from '../../lib/extensions/context-budget.ts';
 import { parseUpgradeHead } from '../../lib/handshake/request-parser.ts';
-import { TICK_MS, timerWheel } from '../../lib/net/timer-wheel.ts';
+import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
 import { Server } from '../../lib/server/server.ts';
-import { Application, type Conversation } from './application.ts';
-import { difference, Finding, ORACLE } from './finding.ts';
+import { Application } from './application.ts';
+import { Finding, ORACLE } from './finding.ts';
 import { HttpChecks } from './http-checks.ts';
 import { type Behaviour, MemoryLink } from './link.ts';
+import { Oracles } from './oracles.ts';
 import { Peer } from './peer.ts';
 import { PeerTimes } from './peer-times.ts';
 import { Acceptor, TcpLink } from './tcp-link.ts';
@@ -43,10 +43,6 @@ export interface WorldOptions {
 }
 
 export const MAX_MESSAGE_BYTES = 150_000;
-/** What a response's head, and what frames its pieces, may take. */
-const HEAD_BYTES = 600;
-/** What is reserved for a message that is not whole, at least. */
-const LEAST_BYTES = 4096;
 /** For how many milliseconds nothing comes from the kernel when nothing is under way. */
 const QUIET_ROUNDS_OF_TCP = 3;
 /** So many steps of time pass before bytes of TCP are waited for. */
@@ -55,7 +51,7 @@ const STEPS_OF_TCP = 5;
 const MAX_ROUNDS = 4000;
 
 /** A close of the server that was begun. */
-interface Closing {
+export interface Closing {
   readonly open: number;
   readonly timeout: number;
   readonly startedAt: number;
@@ -71,25 +67,30 @@ export class World {
   readonly application: Application;
   readonly peers: Map<number, Peer> = new Map();
   /** What was thrown where nobody could catch it. */
-  readonly escaped: unknown[] = [];
+  readonly escaped: unknown[];
   readonly closings: Closing[] = [];
+  readonly httpChecks: HttpChecks[] = [];
+  readonly times: Map<Peer, PeerTimes> = new Map();
+  readonly isTcp: boolean;
+  readonly oracles: Oracles;
   #listener: http.Server | undefined;
   #attached: http.Server | undefined;
-  readonly #checks: HttpChecks[] = [];
-  readonly #about = new Map<Peer, PeerTimes>();
-  readonly #reserved = reservedContextBytes();
   readonly #wheel = timerWheel.waiting;
-  readonly #isTcp: boolean;
   readonly #acceptors = new Map<http.Server, Acceptor>();
+  #isAttachedLate = false;
   /** Whether the thread pool does its work by itself. */
   #isEnding = false;
   #nextPeer = 1;
   #nextId = 1;
 
-  /** @param isTcp - whether peers come by TCP, and not in memory */
-  constructor(options: WorldOptions, isTcp: boolean = false) {
+  /**
+   * @param isTcp - whether peers come by TCP, and not in memory
+   * @param escaped - what was thrown where nobody could catch it is put there
+   */
+  constructor(options: WorldOptions, isTcp: boolean = false, escaped: unknown[] = []) {
     this.options = options;
-    this.#isTcp = isTcp;
+    this.escaped = escaped;
+    this.isTcp = isTcp;
     this.time.onError = (error) => this.escaped.push(error);
     const { hasHook, maxConnections, ...others } = options;
     this.server = new Server({
@@ -105,6 +106,7 @@ export class World {
     });
     this.application = new Application(this.peers, options.maxBackpressureBytes, options.backpressurePolicy);
     this.application.register(this.server, hasHook);
+    this.oracles = new Oracles(this);
   }
 
   get nextId(): number {
@@ -120,7 +122,7 @@ export class World {
     this.time.install();
     holdTasks();
     await this.run();
-    if (this.#isTcp) await once(this.#attachedServer().listen(0, '127.0.0.1'), 'listening');
+    if (this.isTcp) await once(this.#attachedServer().listen(0, '127.0.0.1'), 'listening');
   }
 
   /** Listens, on no port. */
@@ -130,8 +132,8 @@ export class World {
   }
 
   #watch(server: http.Server): void {
-    this.#checks.push(new HttpChecks(server, this.time));
-    if (this.#isTcp) this.#acceptors.set(server, new Acceptor(server, (socket) => this.#giveTimeouts(socket)));
+    this.httpChecks.push(new HttpChecks(server, this.time));
+    if (this.isTcp) this.#acceptors.set(server, new Acceptor(server, (socket) => this.#giveTimeouts(socket)));
   }
 
   async #capture(run: () => Promise<void>): Promise<http.Server | undefined> {
@@ -140,7 +142,7 @@ export class World {
     const replaced = (...args: unknown[]) => {
       made = (createServer as (...args: unknown[]) => http.Server)(...args);
       this.#watch(made);
-      if (this.#isTcp) return made;
+      if (this.isTcp) return made;
       made.listen = ((_options: unknown, listening: () => void) => {
         process.nextTick(listening);
         return made;
@@ -163,17 +165,17 @@ export class World {
   addPeer(behaviour: Behaviour, room: number, isPolite: boolean): Peer {
     const peer = new Peer(
       this.#nextPeer++,
-      (events) => (this.#isTcp ? new TcpLink(events) : new MemoryLink(behaviour, room, events)),
+      (events) => (this.isTcp ? new TcpLink(events) : new MemoryLink(behaviour, room, events)),
       isPolite,
     );
     this.peers.set(peer.id, peer);
-    this.#about.set(peer, new PeerTimes(this.time.now));
+    this.times.set(peer, new PeerTimes(this.time.now));
     return peer;
   }
 
   /** Whether a peer can come on this road. */
   hasRoad(road: Road): boolean {
-    if (road === 'handleUpgrade') return !this.#isTcp;
+    if (road === 'handleUpgrade') return !this.isTcp;
     return road === 'attach' || this.#listener !== undefined;
   }
 
@@ -181,7 +183,7 @@ export class World {
   connect(peer: Peer, road: 'run' | 'attach'): void {
     const server = road === 'run' ? this.#listener : this.#attachedServer();
     if (server === undefined) return;
-    this.#about.get(peer)!.isAtDoor = road === 'run';
+    this.times.get(peer)!.isAtDoor = road === 'run';
     if (peer.link instanceof TcpLink) {
       peer.link.connect(this.#acceptors.get(server)!);
       return;
@@ -222,10 +224,16 @@ export class World {
     return this.#attached;
   }
 
+  /** How many listen for upgrades on the server that it is attached to, though it is closed. */
+  get upgradeListeners(): number {
+    return this.#isAttachedLate ? 0 : (this.#attached?.listenerCount('upgrade') ?? 0);
+  }
+
   /** Attaches the server to the other again, if it is not. */
   attach(): void {
     if (this.#attached === undefined || this.#attached.listenerCount('upgrade') > 0) return;
     this.server.attach(this.#attached);
+    this.#isAttachedLate = this.closings.length > 0;
   }
 
   /** The timeouts of a socket in virtual time. */
@@ -253,10 +261,10 @@ export class World {
     let quietRounds = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       await ticks();
-      if (this.#isTcp) await realDelay(1);
+      if (this.isTcp) await realDelay(1);
       const activity = this.#activity();
       quietRounds = activity === before ? quietRounds + 1 : 0;
-      let isQuiet = quietRounds >= (this.#isTcp ? QUIET_ROUNDS_OF_TCP : 1);
+      let isQuiet = quietRounds >= (this.isTcp ? QUIET_ROUNDS_OF_TCP : 1);
       if (this.#isEnding && waitingTasks() > 0) {
         releaseTask(0);
         isQuiet = false;
@@ -268,8 +276,8 @@ export class World {
       }
       for (const peer of this.peers.values()) if (peer.answer()) isQuiet = false;
       if (isQuiet) {
-        for (const checks of this.#checks) checks.notice();
-        this.check();
+        for (const checks of this.httpChecks) checks.notice();
+        this.oracles.check();
         return;
       }
     }
@@ -289,158 +297,26 @@ export class World {
       const next = Math.min(end, this.time.nextDue);
       this.#excuseUntil(next);
       this.time.step(end);
-      if (this.#isTcp && step % STEPS_OF_TCP > 0 && this.time.now < end) {
+      if (this.isTcp && step % STEPS_OF_TCP > 0 && this.time.now < end) {
         await ticks();
         continue;
       }
       await this.settle();
-      this.#checkClosingTimes();
-    }
-  }
-
-  /** What is closed has ended, but for what is being compressed: that takes no time of any peer. */
-  #checkClosingTimes(): void {
-    if (waitingTasks() > 0) return;
-    for (const { result, startedAt, timeout } of this.closings) {
-      const tookMs = this.time.now - startedAt;
-      if (result !== undefined || tookMs < timeout + 200) continue;
-      throw new Finding(ORACLE.ends, `close(${timeout}) has not ended after ${tookMs} ms`);
+      this.oracles.checkClosingTimes();
     }
   }
 
   /** Sees for whom some timeout may be over when it is so late. */
   #excuseUntil(now: number): void {
-    for (const [peer, times] of this.#about) {
+    for (const [peer, times] of this.times) {
       const reason = times.mayEnd(peer, now, this.options.idleTimeoutMs);
       if (reason !== undefined) peer.excuse(reason);
     }
   }
 
-  // --- oracles ------------------------------------------------------------------------------------------------------
-
-  /** All that must hold at any time. @throws {Finding} */
-  check(): void {
-    const [escaped] = this.escaped;
-    if (escaped !== undefined) throw new Finding(ORACLE.escaped, describe(escaped));
-    const [finding] = this.application.findings;
-    if (finding !== undefined)
-      throw finding instanceof Finding ? finding : new Finding(ORACLE.escaped, describe(finding));
-    for (const peer of this.peers.values()) {
-      if (peer.link.isGone && peer.link.isRead) peer.finish();
-      if (peer.finding !== undefined) throw peer.finding;
-      this.#about.get(peer)!.note(peer, this.time.now);
-      this.#checkResponses(peer);
-      this.#checkHandshake(peer);
-      if (peer.link.hasThrown) peer.excuse('a stream that throws');
-    }
-    for (const conversation of this.application.conversations.values()) {
-      this.#compare(conversation);
-      this.#checkRetained(conversation);
-    }
-    for (const closing of this.closings) this.#checkClosing(closing);
-  }
-
-  /** Compares what a peer received with what was sent. */
-  #compare(conversation: Conversation): void {
-    const { peer, sends } = conversation;
-    while (conversation.compared < peer.received.length) {
-      const message = peer.received[conversation.compared++]!;
-      for (;;) {
-        const send = sends[conversation.arrived++];
-        if (send === undefined) {
-          throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)}, which was not sent, or before`);
-        }
-        const isSame = typeof send.body === typeof message && String(send.body) === String(message);
-        if (isSame && !send.isDropped) {
-          send.hasArrived = true;
-          break;
-        }
-        if (!send.isDropped && send.state !== 'rejected') {
-          throw new Finding(ORACLE.content, `peer ${peer.id} got ${show(message)} instead of ${show(send.body)}`);
-        }
-      }
-    }
-  }
-
-  /** The bounds of one WebSocket: docs/explanation/hostile-peers.md. */
-  #checkRetained({ peer, stream, largestSend }: Conversation): void {
-    if (peer.link.isGone) return;
-    const { link } = peer;
-    const largest = peer.messages.reduce((most, { body }) => Math.max(most, body.length), 0);
-    const read = link.largestPiece + link.behaviour.highWaterMark;
-    // A message that waits, one that is not whole, and the rest of the read that brought them.
-    const inbound = this.options.maxQueuedBytes + 2 * largest + read + link.unaskedBytes + LEAST_BYTES;
-    if (stream.receivedBytes > inbound) {
-      throw new Finding(ORACLE.retained, `${stream.receivedBytes} received bytes are kept, and ${inbound} may be`);
-    }
-    const { readableLength = 0 } = link.socket ?? {};
-    if (readableLength > read + link.unaskedBytes) {
-      throw new Finding(ORACLE.retained, `${readableLength} bytes wait in the stream, and ${read} may`);
-    }
-    if (this.options.backpressurePolicy === 'wait') return;
-    const outbound = this.options.maxBackpressureBytes + 2 * largestSend + 16 * 140;
-    if (stream.bufferedBytes > outbound) {
-      throw new Finding(ORACLE.retained, `${stream.bufferedBytes} bytes wait for the peer, and ${outbound} may`);
-    }
-  }
-
-  /** Order, wholeness and bounds of plain responses. */
-  #checkResponses(peer: Peer): void {
-    const times = this.#about.get(peer)!;
-    const responses = this.application.responses.get(peer.id);
-    for (; times.responses < peer.responses.length; times.responses++) {
-      const response = peer.responses[times.responses]!;
-      const request = peer.requests[times.responses];
-      if (request === undefined) {
-        // What is no request at all is answered, too.
-        if (response.status >= 400) continue;
-        throw new Finding(ORACLE.http, `a response ${response.status} to no request`);
-      }
-      if (response.status === 101) continue;
-      const id = response.headers.get('x-id');
-      if (id === undefined) {
-        if (response.status >= 400) peer.excuseIn ??= 'refused';
-        if (request.kind === 'upgrade') peer.excuseIn ??= 'refused';
-        continue;
-      }
-      const expected = responses?.bodies.get(request.id);
-      const body = response.body.toString('latin1');
-      if (Number(id) !== request.id || expected === undefined) {
-        throw new Finding(ORACLE.http, `the response to ${id} comes as the answer to ${request.id}`);
-      }
-      const isRight = response.isWhole ? body === expected.body : expected.body.startsWith(body);
-      if (!isRight || (response.isWhole && !expected.isWhole)) {
-        throw new Finding(ORACLE.http, `response ${id} is ${difference(body, expected.body)}`);
-      }
-    }
-    if (responses === undefined) return;
-    const { backpressurePolicy, maxBackpressureBytes, maxPipelinedRequests } = this.options;
-    if (responses.running > maxPipelinedRequests) {
-      throw new Finding(ORACLE.retained, `${responses.running} requests of one connection are handled at once`);
-    }
-    const isBounded = backpressurePolicy !== 'wait' && times.isAtDoor;
-    if (peer.link.isGone || peer.link.socket === undefined || !isBounded) return;
-    const held = this.#checks.reduce((sum, checks) => sum + checks.heldBytes(peer.link.socket!), 0);
-    const bound = maxBackpressureBytes + 2 * responses.largestPiece + maxPipelinedRequests * HEAD_BYTES;
-    if (held > bound)
-      throw new Finding(ORACLE.retained, `responses hold ${held} bytes for one connection, of ${bound}`);
-  }
-
-  /** A head has its time, and no more. */
-  #checkHandshake(peer: Peer): void {
-    const { isAtDoor, openedAt, hasHead } = this.#about.get(peer)!;
-    if (!isAtDoor || hasHead || peer.link.isGone) return;
-    const tookMs = this.time.now - openedAt;
-    // By TCP it comes a little later than it went.
-    const slackMs = (this.#isTcp ? 2 + STEPS_OF_TCP : 2) * TICK_MS;
-    if (tookMs > HANDSHAKE_TIMEOUT_MS + slackMs) {
-      throw new Finding(ORACLE.ends, `a connection without a request is there after ${tookMs} ms`);
-    }
-  }
-
   /** Says how many bytes the head of a peer's first request has. */
   expectHead(peer: Peer, bytes: number): void {
-    const times = this.#about.get(peer)!;
+    const times = this.times.get(peer)!;
     times.headBytes = Math.min(times.headBytes, bytes);
   }
 
@@ -453,11 +329,12 @@ export class World {
     this.closings.push(closing);
     for (const peer of this.peers.values()) {
       peer.excuseIn ??= 'the server is closed';
-      this.#about.get(peer)!.cutAt = this.time.now + timeout;
+      this.times.get(peer)!.cutAt = this.time.now + timeout;
       // What is not answered yet may be refused, and idle connections end.
       if (!peer.isUpgraded) peer.excuse('the server is closed');
     }
     this.#listener = undefined;
+    this.#isAttachedLate = false;
     this.server.close({ timeout }).then(
       (result) => {
         closing.result = result;
@@ -466,16 +343,6 @@ export class World {
         closing.error = error;
       },
     );
-  }
-
-  #checkClosing({ open, result, error }: Closing): void {
-    if (error !== undefined) throw new Finding(ORACLE.counts, `close rejected: ${describe(error)}`);
-    if (result === undefined) return;
-    const { closed, cut } = result;
-    // Without hooks nobody is told of a WebSocket before its first message.
-    if (closed < 0 || cut < 0 || (this.options.hasHook && closed + cut !== open)) {
-      throw new Finding(ORACLE.counts, `closed ${closed} and cut ${cut} of ${open}`);
-    }
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -516,55 +383,6 @@ export class World {
     throw new Finding(ORACLE.ends, 'what is under way never comes to an end');
   }
 
-  /** What must have come to those with whom nothing went wrong, now that all is drained. @throws {Finding} */
-  checkArrival(): void {
-    for (const peer of this.peers.values()) {
-      if (peer.excuseIn === undefined && peer.excuseOut === undefined) this.#checkAllResponses(peer);
-      const conversation = this.application.conversations.get(peer.id);
-      if (conversation !== undefined) this.#checkAllMessages(conversation);
-      else if (peer.isUpgraded) this.#checkHandled(peer, 0);
-    }
-  }
-
-  #checkAllResponses({ id, requests, responses, link }: Peer): void {
-    if (responses.length >= requests.length) return;
-    const state = link.isGone ? 'is cut' : 'is there';
-    throw new Finding(
-      ORACLE.arrival,
-      `peer ${id} got ${responses.length} of ${requests.length} responses, and ${state}`,
-    );
-  }
-
-  #checkHandled({ id, excuseIn, messages }: Peer, handled: number): void {
-    if (excuseIn !== undefined || handled >= messages.length) return;
-    throw new Finding(ORACLE.order, `${handled} of ${messages.length} messages of peer ${id} were handled`);
-  }
-
-  #checkAllMessages({ peer, handled, sends, arrived }: Conversation): void {
-    this.#checkHandled(peer, handled);
-    const { excuseIn, excuseOut } = peer;
-    if (excuseOut !== undefined) return;
-    if (peer.link.hasEnded && peer.closeSent === undefined) return;
-    const lost = sends.slice(arrived).filter(({ isDropped, state }) => !isDropped && state !== 'rejected');
-    if (lost.length > 0) {
-      throw new Finding(
-        ORACLE.arrival,
-        `${lost.length} messages to peer ${peer.id} are lost, first ${show(lost[0]!.body)}`,
-      );
-    }
-    if (excuseIn !== undefined) return;
-    const refused = sends.filter(({ state, isAnswer, hasArrived }) => isAnswer && state === 'rejected' && !hasArrived);
-    if (refused.length > 0) {
-      throw new Finding(
-        ORACLE.close,
-        `the answer ${show(refused[0]!.body)} of a handler of peer ${peer.id} was refused`,
-      );
-    }
-    if (peer.closeSent !== undefined && peer.closeReceived === undefined) {
-      throw new Finding(ORACLE.close, `the Close of peer ${peer.id} was not answered`);
-    }
-  }
-
   /** Has all peers do nothing any more: they neither send, answer nor read. */
   silence(): void {
     for (const peer of this.peers.values()) {
@@ -591,10 +409,10 @@ export class World {
     }
     if (!this.isClosing) this.close(1000);
     await this.drain();
-    await this.advance(1500);
+    await this.advance(1500 + LINGER_MS);
     const closing = this.closings.at(-1)!;
     if (closing.result === undefined) throw new Finding(ORACLE.ends, 'close() never ends');
-    this.#checkNothingLeft();
+    this.oracles.checkNothingLeft();
   }
 
   /**
@@ -602,42 +420,9 @@ export class World {
    * application that the server is attached to, nor in the midst of a body, for which node:http gives it 5 minutes.
    */
   #isOurs(peer: Peer): boolean {
-    const isAtAttached = !this.#about.get(peer)!.isAtDoor && peer.requests[0]?.kind !== 'upgrade';
+    const isAtAttached = !this.times.get(peer)!.isAtDoor && peer.requests[0]?.kind !== 'upgrade';
     const isInBody = !peer.link.isDelivered && peer.requests.some(({ method }) => method === 'POST');
     return !isAtAttached && !isInBody;
-  }
-
-  #checkNothingLeft(): void {
-    for (const { running, peer } of this.application.conversations.values()) {
-      if (running > 0) throw new Finding(ORACLE.ends, `a handler of peer ${peer.id} never ends`);
-    }
-    for (const [id, { running }] of this.application.responses) {
-      if (running > 0) throw new Finding(ORACLE.ends, `a handler of a request of peer ${id} never ends`);
-    }
-    for (const { peer, sends } of this.application.conversations.values()) {
-      if (sends.some(({ state }) => state === 'pending')) {
-        throw new Finding(ORACLE.ends, `a send to peer ${peer.id} is neither resolved nor rejected`);
-      }
-    }
-    for (const checks of this.#checks) checks.stop();
-    const left: Record<string, number> = {
-      'entries of the wheel': timerWheel.waiting - this.#wheel,
-      'bytes of contexts': reservedContextBytes() - this.#reserved,
-      'tasks of the thread pool': waitingTasks(),
-    };
-    for (const [what, count] of Object.entries(left)) {
-      if (count !== 0) throw new Finding(ORACLE.left, `${count} ${what}`);
-    }
-    const timers = [...this.time.timers].map(({ origin, delayMs }) => `${origin || 'a timer'} of ${delayMs} ms`);
-    if (timers.length > 0) throw new Finding(ORACLE.left, timers.join(', '));
-    for (const { id, link } of this.peers.values()) {
-      const { socket } = link;
-      if (socket === undefined) continue;
-      const listeners = socket.eventNames().filter((name) => typeof name === 'string' && name !== 'error');
-      const count = listeners.reduce((sum, name) => sum + socket.listenerCount(name), 0);
-      // Those of streams and of node:http stay on what is gone.
-      if (count > 24) throw new Finding(ORACLE.left, `${count} listeners on the socket of peer ${id}`);
-    }
   }
 
   /** Puts everything back, whatever has happened: the next world starts with nothing of this one. */
@@ -658,19 +443,11 @@ export class World {
         this.time.step(this.time.now + 1000);
         await forgive();
       }
-      for (const checks of this.#checks) checks.stop();
+      for (const checks of this.httpChecks) checks.stop();
       this.#attached?.close();
     } finally {
       letTasksRun();
       this.time.uninstall();
     }
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? `${error.stack}` : String(error);
-}
-
-function show(body: string | Buffer): string {
-  return `${JSON.stringify(String(body).slice(0, 40))} (${typeof body === 'string' ? 'text' : 'binary'}, ${body.length})`;
 }
