@@ -66,7 +66,7 @@ interface MessageSettings {
 
 function sendMessage(world: World, peer: Peer, { kind, wish, framing, bytes }: MessageSettings): void {
   const text = makeBody(`${world.nextId}|${kind}|${wish.count}|${wish.bytes}|`, bytes);
-  peer.sendMessage({ id: 0, body: framing.isBinary ? Buffer.from(text) : text }, framing);
+  peer.sendMessage({ body: framing.isBinary ? Buffer.from(text) : text }, framing);
 }
 
 /** Of what comes often, each asks for little. */

@@ -5,7 +5,6 @@ import { clientFrame, closeFrame } from '../support/ws-client.ts';
 
 /** A message that a peer has sent whole. */
 export interface SentMessage {
-  readonly id: number;
   readonly body: string | Buffer;
 }
 

@@ -32,12 +32,19 @@ export async function search(
     readonly path?: string | undefined;
     readonly replayPath?: string | undefined;
     readonly isTcp?: boolean;
+    /** No further run is begun when so much time is over. */
+    readonly limitMs?: number;
   } = {},
 ): Promise<{ executions: number; found: Found | undefined }> {
+  const { limitMs = Number.POSITIVE_INFINITY } = options;
+  const start = performance.now();
   let executions = 0;
   let wanted: string | undefined;
   const property = fc.asyncProperty(runs(options.replayPath), async (run) => {
-    if (wanted === undefined) executions++;
+    if (wanted === undefined) {
+      if (performance.now() - start > limitMs) return;
+      executions++;
+    }
     try {
       await play(run, options.isTcp);
     } catch (error) {
