@@ -127,7 +127,9 @@ const rarely = fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 
 const peerIndex = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(3) });
 
 const delivery: fc.Arbitrary<Delivery> = fc.oneof(
-  { weight: 5, arbitrary: fc.constant({ bytes: ALL, pieceBytes: 60_000 }) },
+  { weight: 3, arbitrary: fc.constant({ bytes: ALL, pieceBytes: 60_000 }) },
+  // What one packet of TCP carries.
+  { weight: 2, arbitrary: fc.constant({ bytes: ALL, pieceBytes: 1448 }) },
   { weight: 1, arbitrary: fc.constant({ bytes: 0, pieceBytes: 1 }) },
   { weight: 2, arbitrary: fc.record({ bytes: fc.constant(ALL), pieceBytes: fc.integer({ min: 1, max: 400 }) }) },
   {
@@ -198,7 +200,7 @@ const upgrade: fc.Arbitrary<UpgradeSettings> = fc.record({
   ),
   decide: fc.oneof(
     { weight: 6, arbitrary: fc.constant('at once') },
-    { weight: 2, arbitrary: fc.constant('later') },
+    { weight: 3, arbitrary: fc.constant('later') },
     { weight: 1, arbitrary: fc.constantFrom('tick', 'throw', 'abort', 'refuse403') },
     { weight: 1, arbitrary: fc.constantFrom('refuse204 body', 'refuse204', 'refuse205 body', 'refuse304 body') },
   ),
