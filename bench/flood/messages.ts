@@ -24,7 +24,6 @@ export type FromServer =
       readonly rssBytes: number;
       /** Heap and buffers after a collection. */
       readonly heldBytes: number;
-      readonly cpuMs: number;
     };
 
 export type ToEcho = { readonly type: 'measure'; readonly ms: number };

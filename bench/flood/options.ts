@@ -16,9 +16,9 @@ export const OPTIONS = {
 /** Pieces of 16 KiB in a streamed response. */
 export const STREAM_PIECES = 64;
 
-/** The largest read, and what is neither payload nor counted in bytes: objects, and code that is compiled meanwhile. */
+/** The largest read, and what is no payload: objects, those of 16 requests included. */
 const READ_BYTES = 256 * KIB;
-const OBJECTS_BYTES = 1024 * KIB;
+const OBJECTS_BYTES = 128 * KIB;
 
 /** What one connection may make the server hold: docs/explanation/hostile-peers.md. */
 export const BOUND_BYTES: number =

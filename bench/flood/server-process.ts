@@ -1,6 +1,7 @@
 /** The server that is flooded. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server } from '../../lib/index.ts';
+import { retainedBytes } from '../hostile/retained.ts';
 import type { FromServer, ToServer } from './messages.ts';
 import { OPTIONS, STREAM_PIECES } from './options.ts';
 
@@ -23,10 +24,8 @@ await server.run();
 
 const tell = (message: FromServer): void => void process.send?.(message);
 process.once('disconnect', () => process.exit(0));
-process.on('message', (_message: ToServer) => {
-  globalThis.gc!();
-  const { rss, heapUsed, arrayBuffers } = process.memoryUsage();
-  const { user, system } = process.cpuUsage();
-  tell({ type: 'memory', rssBytes: rss, heldBytes: heapUsed + arrayBuffers, cpuMs: (user + system) / 1000 });
+process.on('message', async (_message: ToServer) => {
+  const heldBytes = await retainedBytes();
+  tell({ type: 'memory', rssBytes: process.memoryUsage.rss(), heldBytes });
 });
 tell({ type: 'port', port: server.address()!.port });

@@ -416,9 +416,11 @@ export class Connection {
     } else if (this.#protocol.state !== 'open' && this.#protocol.compressing !== undefined) {
       // Not the peer is slow, but this side.
       this.#liveness.extendClosing();
-    } else {
-      // Whether it reads nothing, or says nothing: what the system holds for it is for nobody.
+    } else if (this.hasUnsent) {
+      // It reads nothing: what the system holds for it is for nobody.
       this.#transport.reset();
+    } else {
+      this.#transport.destroy();
     }
   }
 

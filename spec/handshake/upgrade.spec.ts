@@ -62,6 +62,7 @@ const TABLE: [what: string, changes: Changes, status: number][] = [
   ['a Host with a port', { headers: { host: '[::1]:80' } }, 101],
   ['a Host with a user', { headers: { host: 'a@example.com' } }, 400],
   ['a Host once', { rawHeaders: ['Host', 'example.com', 'Via', 'host'] }, 101],
+  ['a Host, and another name as long', { rawHeaders: ['Host', 'example.com', 'Date', 'example.com'] }, 101],
   ['two Hosts', { rawHeaders: ['Host', 'example.com', 'HOST', 'example.com'] }, 400],
   ['a body', { headers: { 'content-length': '5' } }, 400],
   ['a body in chunks', { headers: { 'transfer-encoding': 'chunked' } }, 400],

@@ -6,7 +6,7 @@ import { until } from '../support/watchdog.ts';
 import { Cell, type Road } from './cell.ts';
 import { EVENTS } from './events.ts';
 import { isAsExpected, readExpectations, reasonOf } from './expected.ts';
-import { STATES } from './states.ts';
+import { STATES, type State } from './states.ts';
 
 /** As many cells are played at once: most of them only wait. */
 const CONCURRENCY = 25;
@@ -22,7 +22,12 @@ export function describeCells(road: Road): void {
   process.on('warning', (warning: NodeJS.ErrnoException) => warnings.add(warning.code ?? warning.message));
   let timersBefore = 0;
 
-  describe(`the end of a connection over ${road}`, { concurrency: CONCURRENCY }, () => {
+  const playable = STATES.filter(({ needsListening }) => road === 'TCP' || needsListening !== true);
+  const [withPool, others] = [true, false].map((holds) =>
+    playable.filter(({ holdsPool = false }) => holdsPool === holds),
+  );
+
+  describe(`the end of a connection over ${road}`, { concurrency: true }, () => {
     before(() => {
       timersBefore = countResources('Timeout');
     });
@@ -35,17 +40,21 @@ export function describeCells(road: Road): void {
       assert.deepEqual([...warnings], ['WS_ERR_MESSAGE_CHANGED']);
     });
 
-    for (const [stateName, eventName, ending] of readExpectations().cells) {
-      const state = STATES.find(({ name }) => name === stateName);
-      const event = EVENTS.find(({ name }) => name === eventName);
-      if (state === undefined || event === undefined || reasonOf(ending) !== undefined) continue;
-      if (road !== 'TCP' && state.needsListening === true) continue;
-      it(`${stateName} × ${eventName}: ${ending}`, async () => {
-        const actual = await new Cell(state, event, road).play();
-        if (!isAsExpected(actual, ending)) assert.equal(actual, ending);
-      });
-    }
+    describe('many at once', { concurrency: CONCURRENCY }, () => playAll(road, others!));
+    describe('one after the other, since there is one thread pool', () => playAll(road, withPool!));
   });
+}
+
+function playAll(road: Road, states: readonly State[]): void {
+  for (const [stateName, eventName, ending] of readExpectations().cells) {
+    const state = states.find(({ name }) => name === stateName);
+    const event = EVENTS.find(({ name }) => name === eventName);
+    if (state === undefined || event === undefined || reasonOf(ending) !== undefined) continue;
+    it(`${stateName} × ${eventName}: ${ending}`, async () => {
+      const actual = await new Cell(state, event, road).play();
+      if (!isAsExpected(actual, ending)) assert.equal(actual, ending);
+    });
+  }
 }
 
 /** How many of what keeps the process alive has a name that begins so. */

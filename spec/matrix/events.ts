@@ -122,7 +122,7 @@ export const EVENTS: readonly Event[] = [
     async happen(cell) {
       if (cell.state.kind === 'plain') cell.peer.sendRequests('/quick', FLOOD);
       else cell.peer.write(cell.peer.someMessages(FLOOD - FLOOD / 5), cell.peer.longMessages(FLOOD / 5));
-      await settle(20);
+      await settle(10);
       cell.checkHeld();
     },
   },

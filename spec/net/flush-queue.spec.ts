@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { flushSoon } from '../../lib/net/flush-queue.ts';
+import { flushSoon, isFlushDue } from '../../lib/net/flush-queue.ts';
 import { settle } from '../support/watchdog.ts';
 
 describe('flushSoon', () => {
@@ -15,6 +15,19 @@ describe('flushSoon', () => {
     calls.push('promise');
     await settle(1);
     assert.deepEqual(calls, ['now', 'promise', 'tick', 'a', 'b']);
+  });
+
+  it('is known to be due until it has come', async () => {
+    assert.equal(isFlushDue(), false);
+    let wasDue: boolean | undefined;
+    flushSoon({
+      flushOutput() {
+        wasDue = isFlushDue();
+      },
+    });
+    assert.equal(isFlushDue(), true);
+    await settle(1);
+    assert.deepEqual([wasDue, isFlushDue()], [false, false]);
   });
 
   it('uses one immediate for any number of targets', async (t) => {

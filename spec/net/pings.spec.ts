@@ -85,4 +85,55 @@ describe('Pings', () => {
     await soon('the Pong', wanted);
     assert.ok(!pings.waiting);
   });
+
+  it('remembers 64 heartbeats, and forgets the first at the next', () => {
+    const pings = new Pings();
+    for (let i = 0; i < 64; i++) pings.sent(bytes(`${i}`));
+    pings.received(bytes('0'));
+    assert.notEqual(pings.latencyMs, undefined);
+    const others = new Pings();
+    for (let i = 0; i < 65; i++) others.sent(bytes(`${i}`));
+    others.received(bytes('0'));
+    assert.equal(others.latencyMs, undefined);
+  });
+
+  it('forgets no Ping that somebody waits for, however many there are', async () => {
+    const pings = new Pings();
+    const answers = Array.from({ length: 70 }, (_, i) => pings.answer(bytes(`${i}`), 0));
+    pings.received(bytes('69'));
+    assert.equal((await soon('all', Promise.all(answers))).length, 70);
+  });
+
+  it('forgets the Ping whose time is over, and not the one before it', async () => {
+    const pings = new Pings();
+    const patient = pings.answer(bytes('patient'), 0);
+    await assert.rejects(soon('a rejection', pings.answer(bytes('hasty'), 5)), { code: 'WS_ERR_TIMEOUT' });
+    pings.received(bytes('hasty'));
+    assert.ok(pings.waiting, 'a Pong that comes too late is none');
+    pings.received(bytes('patient'));
+    assert.ok((await soon('the Pong', patient)) >= 0);
+  });
+
+  it('leaves no timer behind, neither of an answer nor of the end', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const pings = new Pings();
+    const answers = [pings.answer(bytes('a'), 10_000), pings.answer(bytes('b'), 10_000)];
+    assert.equal(timers(), before + 2);
+    pings.received(bytes('a'));
+    assert.equal(timers(), before + 1);
+    pings.close(new ConnectionClosedError(1006, ''));
+    assert.equal(timers(), before);
+    await answers[0];
+    await assert.rejects(answers[1]!);
+  });
+
+  it('waits for ever for 0, and for what no timer can count', (t) => {
+    const setTimer = t.mock.method(globalThis, 'setTimeout', () => undefined as never);
+    const pings = new Pings();
+    for (const timeoutMs of [0, 2 ** 31, Number.POSITIVE_INFINITY]) void pings.answer(bytes('a'), timeoutMs);
+    assert.equal(setTimer.mock.callCount(), 0);
+    void pings.answer(bytes('a'), 2 ** 31 - 1);
+    assert.equal(setTimer.mock.callCount(), 1);
+  });
 });

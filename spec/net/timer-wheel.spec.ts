@@ -30,6 +30,39 @@ function turn(wheel: TimerWheel, ticks: number): void {
 }
 
 describe('TimerWheel', () => {
+  it('lets one that is told cancel another that is due, and loses none of those that wait', () => {
+    const wheel = new TimerWheel();
+    const cancelled = new Entry(wheel);
+    const first = new Entry(wheel, () => wheel.cancel(cancelled));
+    const others = [2, 3, 4].map(() => new Entry(wheel));
+    wheel.schedule(cancelled, TICK_MS);
+    wheel.schedule(first, TICK_MS);
+    for (const [i, other] of others.entries()) wheel.schedule(other, (2 + i) * TICK_MS);
+    turn(wheel, 1);
+    assert.deepEqual([first.told, cancelled.told, wheel.waiting], [[1], [], 3]);
+    turn(wheel, 4);
+    assert.deepEqual([others.map(({ told }) => told), wheel.waiting], [[[2], [3], [4]], 0]);
+    assert.deepEqual(cancelled.told, []);
+  });
+
+  it('turns by itself while something waits, and stands still while nothing does', (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const wheel = new TimerWheel();
+    const [entry, other] = [new Entry(wheel), new Entry(wheel)];
+    t.mock.timers.tick(3 * TICK_MS);
+    assert.equal(wheel.now, 0);
+    wheel.schedule(entry, 2 * TICK_MS);
+    wheel.schedule(other, 10 * TICK_MS);
+    t.mock.timers.tick(4 * TICK_MS);
+    assert.deepEqual([wheel.now, entry.told], [4, [2]]);
+    wheel.cancel(other);
+    t.mock.timers.tick(3 * TICK_MS);
+    assert.equal(wheel.now, 4);
+    wheel.schedule(other, TICK_MS);
+    t.mock.timers.tick(TICK_MS);
+    assert.deepEqual([wheel.now, other.told], [5, [5]]);
+  });
+
   it('tells an entry once, at the first tick that is not before its time', () => {
     const wheel = new TimerWheel();
     const delays = [

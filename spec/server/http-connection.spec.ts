@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError, LimitError } from '../../lib/errors.ts';
+import { timerWheel } from '../../lib/net/timer-wheel.ts';
+import { HttpConnection } from '../../lib/server/http-connection.ts';
+import type { ResolvedOptions } from '../../lib/server/options.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -16,6 +21,215 @@ const KIB = 1024;
 function post(target: string, body: string): string {
   return httpRequest('POST', target, { 'Content-Length': String(body.length) }) + body;
 }
+
+/** A socket that does nothing by itself, and says what is done to it. */
+class StillSocket extends EventEmitter {
+  readonly calls: string[] = [];
+  writableLength = 0;
+  bytesWritten = 0;
+
+  write(text: string): void {
+    this.calls.push(text.slice(0, text.indexOf('\r\n')));
+  }
+
+  destroy(): void {
+    this.calls.push('destroy');
+  }
+
+  destroySoon(): void {
+    this.calls.push('destroySoon');
+  }
+
+  resetAndDestroy(): void {
+    this.calls.push('reset');
+  }
+}
+
+class StillResponse extends EventEmitter {
+  shouldKeepAlive = true;
+  headersSent = false;
+  writableLength = 0;
+
+  destroy(): void {}
+}
+
+describe('HttpConnection, by itself', () => {
+  const made: HttpConnection[] = [];
+  afterEach(() => {
+    for (const connection of made.splice(0)) timerWheel.cancel(connection);
+  });
+
+  function make(changes: Partial<ResolvedOptions> = {}) {
+    const socket = new StillSocket();
+    let over = 0;
+    const options = {
+      maxPipelinedRequests: 2,
+      maxRequestBodyBytes: 10,
+      heartbeatIntervalMs: 60_000,
+      ...changes,
+    } as ResolvedOptions;
+    const connection = new HttpConnection(socket as unknown as Socket, options, 10_000, () => over++);
+    made.push(connection);
+    const begin = () => {
+      const response = new StillResponse();
+      const request = { socket, headers: {}, rawHeaders: [] } as unknown as IncomingMessage;
+      return { response, exchange: connection.begin(request, response as unknown as ServerResponse) };
+    };
+    /** Says that its time has come. */
+    const wake = () => {
+      timerWheel.cancel(connection);
+      connection.onTimer();
+    };
+    return { socket, connection, begin, wake, over: () => over };
+  }
+
+  const isWatched = (connection: HttpConnection): boolean => connection.wheelSlot >= 0;
+
+  it('waits for the first request alone, and answers 408 when that does not come', () => {
+    const before = timerWheel.waiting;
+    const silent = make();
+    assert.equal(timerWheel.waiting, before + 1);
+    silent.wake();
+    assert.deepEqual(silent.socket.calls, ['HTTP/1.1 408 Request Timeout', 'destroy']);
+    const busy = make({ heartbeatIntervalMs: 0 });
+    assert.ok(isWatched(busy.connection));
+    busy.begin();
+    assert.ok(!isWatched(busy.connection), 'without heartbeats there is nothing more to wait for');
+  });
+
+  it('is full at maxPipelinedRequests, and cut beyond', () => {
+    const { connection, begin, socket } = make();
+    assert.equal(connection.isFull, false);
+    begin();
+    assert.equal(connection.isFull, false);
+    const { response } = begin();
+    assert.equal(connection.isFull, true);
+    assert.deepEqual(socket.calls, []);
+    response.emit('close');
+    assert.equal(connection.isFull, false);
+    begin();
+    begin();
+    assert.deepEqual(socket.calls, ['destroy']);
+  });
+
+  it('is full while a body waits for those before it', async () => {
+    const { connection, begin } = make({ maxPipelinedRequests: 9 });
+    const [first, second, third] = [begin(), begin(), begin()];
+    assert.equal(connection.takeBody(first.exchange, 10), undefined);
+    const waits = [connection.takeBody(second.exchange, 8), connection.takeBody(third.exchange, 3)];
+    assert.equal(connection.isFull, true);
+    first.response.emit('close');
+    await waits[0];
+    assert.equal(connection.isFull, true, 'the third has no room yet');
+    second.response.emit('close');
+    await waits[1];
+    assert.equal(connection.isFull, false);
+  });
+
+  it('is cut when bytes wait, and none has left since the last look; and not before', () => {
+    const { socket, begin, wake } = make();
+    begin();
+    socket.bytesWritten = 100;
+    socket.writableLength = 50;
+    wake();
+    assert.deepEqual(socket.calls, [], 'the first look');
+    socket.writableLength = 49;
+    wake();
+    assert.deepEqual(socket.calls, [], 'one byte has left');
+    socket.bytesWritten = 200;
+    socket.writableLength = 149;
+    wake();
+    assert.deepEqual(socket.calls, ['reset'], 'more was written, and none has left');
+  });
+
+  it('is not cut when nothing waits, nor for what waits since then', () => {
+    const { socket, begin, wake } = make();
+    begin();
+    for (const unsent of [0, 0, 50, 0, 50]) {
+      socket.writableLength = unsent;
+      wake();
+    }
+    assert.deepEqual(socket.calls, []);
+  });
+
+  it('is looked at while a request is under way, or bytes wait', () => {
+    const { socket, connection, begin, wake } = make();
+    const { response } = begin();
+    assert.ok(isWatched(connection));
+    wake();
+    assert.ok(isWatched(connection), 'a request is under way');
+    response.emit('close');
+    socket.writableLength = 1;
+    wake();
+    assert.ok(isWatched(connection), 'bytes wait');
+    socket.writableLength = 0;
+    wake();
+    assert.ok(!isWatched(connection), 'it is idle');
+    begin();
+    assert.ok(isWatched(connection));
+  });
+
+  it('is looked at no later for the requests that come meanwhile', () => {
+    const { connection, begin } = make();
+    begin();
+    const slot = connection.wheelSlot;
+    timerWheel.turn();
+    begin();
+    assert.equal(connection.wheelSlot, slot);
+  });
+
+  it('ends behind the requests that are under way, and those that come meanwhile are the last', () => {
+    const { socket, connection, begin } = make();
+    const first = begin();
+    connection.close();
+    assert.deepEqual([first.response.shouldKeepAlive, socket.calls], [false, []]);
+    const second = begin();
+    assert.equal(second.response.shouldKeepAlive, false);
+    first.response.emit('close');
+    assert.deepEqual(socket.calls, []);
+    second.response.emit('close');
+    assert.deepEqual(socket.calls, ['destroySoon']);
+    const idle = make();
+    const { response } = idle.begin();
+    response.emit('close');
+    assert.deepEqual(idle.socket.calls, [], 'it is kept');
+    idle.connection.close();
+    assert.deepEqual(idle.socket.calls, ['destroySoon']);
+  });
+
+  it('is over with its socket, of which its requests learn', async () => {
+    const { socket, connection, begin, over } = make();
+    const { response } = begin();
+    let lost = 0;
+    response.once('close', () => lost++);
+    assert.equal(over(), 0);
+    socket.emit('close');
+    assert.deepEqual([over(), lost, isWatched(connection)], [1, 0, false]);
+    await settle(1);
+    assert.equal(lost, 1);
+  });
+
+  it('is over when its socket is released, and its requests are answered', () => {
+    const idle = make();
+    assert.equal(idle.connection.release(), undefined);
+    assert.deepEqual([idle.over(), isWatched(idle.connection)], [1, false]);
+    idle.socket.emit('close');
+    assert.equal(idle.over(), 1);
+
+    const busy = make();
+    const [first, second] = [busy.begin(), busy.begin()];
+    busy.connection.release();
+    first.response.emit('close');
+    assert.equal(busy.over(), 0);
+    second.response.emit('close');
+    assert.equal(busy.over(), 1);
+    busy.connection.close();
+    assert.deepEqual(busy.socket.calls, [], 'the socket is an upgrade now');
+    const kept = make();
+    kept.begin().response.emit('close');
+    assert.equal(kept.over(), 0);
+  });
+});
 
 describe('HttpConnection, what its responses hold', () => {
   it('counts together: a stream behind another is cut with it', async () => {

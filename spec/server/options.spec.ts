@@ -17,6 +17,62 @@ describe('resolveOptions', () => {
     );
   });
 
+  it('fills in the bounds that the documentation names', () => {
+    const { origins, subprotocols, ...bounds } = resolve({});
+    assert.deepEqual([origins, subprotocols], ['same-origin', []]);
+    assert.deepEqual(bounds, {
+      host: undefined,
+      port: 60_000,
+      nodelay: true,
+      hosts: '*',
+      perMessageDeflate: undefined,
+      maxMessageBytes: 1_048_576,
+      maxFrameBytes: Number.POSITIVE_INFINITY,
+      maxQueuedMessages: 64,
+      maxQueuedBytes: 1_048_576,
+      highWaterMarkBytes: 65_536,
+      maxBackpressureBytes: 16_777_216,
+      backpressurePolicy: 'close',
+      maxRequestBodyBytes: 1_048_576,
+      maxPipelinedRequests: 16,
+      maxHeaderBytes: 16_384,
+      maxConnections: Number.POSITIVE_INFINITY,
+      handshakeTimeoutMs: 10_000,
+      closeTimeoutMs: 5_000,
+      heartbeatIntervalMs: 30_000,
+      idleTimeoutMs: 0,
+    });
+    assert.equal(MAX_TIMER_MS, 2_147_483_647);
+  });
+
+  const right: [name: string, values: unknown[]][] = [
+    ['host', ['127.0.0.1', 'localhost']],
+    ['port', [0, 65_535]],
+    ['nodelay', [true, false]],
+    ['hosts', ['*', [], ['localhost', '127.0.0.1:8080', '[::1]']]],
+    ['backpressurePolicy', ['wait', 'drop', 'close']],
+    ['maxPipelinedRequests', [1, Number.POSITIVE_INFINITY]],
+    ['maxConnections', [1, Number.POSITIVE_INFINITY]],
+  ];
+  for (const [name, values] of right) {
+    it(`takes a right ${name} as it is`, () => {
+      for (const value of values) {
+        assert.equal((resolve({ [name]: value }) as unknown as Record<string, unknown>)[name], value);
+      }
+    });
+  }
+
+  it('fills in the options of perMessageDeflate, where it is given', () => {
+    assert.equal(resolve({ perMessageDeflate: false }).perMessageDeflate, undefined);
+    const { perMessageDeflate } = resolve({ perMessageDeflate: true });
+    assert.equal(typeof perMessageDeflate, 'object');
+    assert.deepEqual(resolve({ perMessageDeflate: {} }).perMessageDeflate, perMessageDeflate);
+  });
+
+  it('names the policies there are', () => {
+    assert.throws(() => resolve({ backpressurePolicy: 'ignore' }), /: give one of wait, drop, close$/);
+  });
+
   it('takes what is given, and undefined for not given', () => {
     const { port, maxMessageBytes } = resolve({ port: 0, maxMessageBytes: undefined });
     assert.deepEqual([port, maxMessageBytes], [0, 1024 * 1024]);
@@ -50,13 +106,17 @@ describe('resolveOptions', () => {
       );
     }
     assert.throws(() => resolve(JSON.parse('{"__proto__": 1}')), TypeError);
-    for (const options of [null, 60000, 'localhost']) assert.throws(() => resolve(options), TypeError);
+    for (const options of [null, 60000, 'localhost']) {
+      assert.throws(() => resolve(options), { name: 'TypeError', message: /^Server takes its options as an object, / });
+    }
   });
 
   const wrong: [name: string, values: unknown[]][] = [
     ['host', [5, null, {}]],
     ['port', [-1, 65536, 0.5, '80', null, Number.NaN]],
     ['nodelay', [0, 'yes', null]],
+    ['hosts', ['localhost', '', 5, null, {}, [5], ['a b'], ['localhost', 'a b'], ['http://localhost']]],
+    ['perMessageDeflate', [5, null, 'yes']],
     [
       'origins',
       [
@@ -71,6 +131,8 @@ describe('resolveOptions', () => {
         ['https://a.com/x'],
         ['HTTPS://A.com'],
         ['*'],
+        ['https://*'],
+        ['https://a.com', 'a.com'],
       ],
     ],
     ['subprotocols', ['chat', 5, null, [5], ['a b'], ['']]],

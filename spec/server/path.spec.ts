@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { decodePath } from '../../lib/server/path.ts';
+import { decodePath, segmentsOf } from '../../lib/server/path.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { httpRequest, upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
+
+describe('segmentsOf', () => {
+  it('takes a path apart, behind the slash it begins with', () => {
+    assert.deepEqual(segmentsOf('/'), ['']);
+    assert.deepEqual(segmentsOf('/a/b'), ['a', 'b']);
+    assert.deepEqual(segmentsOf('/a//b/'), ['a', '', 'b', '']);
+  });
+});
 
 describe('decodePath', () => {
   const paths: [path: string, decoded: string][] = [

@@ -69,9 +69,25 @@ describe('Response', () => {
     }
   });
 
-  it('refuses a body that is neither text nor bytes', () => {
+  it('knows whether a status was set, and whether anything was that is worth sending', () => {
+    const cases: [response: Response, hasStatus: boolean, isSet: boolean][] = [
+      [new Response(), false, false],
+      [new Response().setHeader('X', '1'), false, false],
+      [new Response().setStatusCode(204), true, true],
+      [new Response().setBody(''), false, true],
+    ];
+    for (const [response, hasStatus, isSet] of cases) {
+      assert.deepEqual([response.hasStatus, response.isSet], [hasStatus, isSet]);
+    }
+  });
+
+  it('refuses a body that is neither text nor bytes, and says what it is', () => {
     for (const body of [undefined, null, 5, {}, [], new ArrayBuffer(2), new Uint16Array(2)]) {
-      assert.throws(() => new Response().setBody(body as unknown as string), TypeError);
+      const type = body === null ? 'null' : typeof body;
+      assert.throws(() => new Response().setBody(body as unknown as string), {
+        name: 'TypeError',
+        message: `a body is a string or a Uint8Array, and this one is of type ${type}: send an object with JSON.stringify`,
+      });
       assert.throws(() => checkBody(body as unknown as string), TypeError);
     }
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Roster } from '../../lib/server/roster.ts';
+import { collectGarbage } from '../channel/collect-garbage.ts';
 import { settle } from '../support/watchdog.ts';
 
 describe('Roster', () => {
@@ -22,6 +23,20 @@ describe('Roster', () => {
     roster.delete('b');
     await gone;
     assert.deepEqual([[...present], roster.size], [[], 1]);
+  });
+
+  it('forgets whom it waited for once they are gone', async () => {
+    const roster = new Roster<string>();
+    const present = (() => {
+      roster.add('a');
+      const roll = roster.call();
+      roster.delete('a');
+      return new WeakRef(roll.present);
+    })();
+    await settle(1);
+    collectGarbage();
+    assert.equal(present.deref(), undefined);
+    assert.equal(roster.size, 0);
   });
 
   it('waits for nobody when nobody is there', async () => {

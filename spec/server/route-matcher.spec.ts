@@ -88,16 +88,28 @@ describe('RouteMatcher', () => {
         },
       );
     }
+    assert.throws(() => matcher.add('/a', ''), {
+      message: 'the route "/a" is registered already: keep one of the two',
+    });
+    assert.throws(() => matcher.add('/a/:y', ''), {
+      message: 'the route "/a/:y", which fits the same paths as "/a/:x", is registered already: keep one of the two',
+    });
     assert.deepEqual(matcher.patterns, ['/', '/a', '/a/:x', '/a/:x/b']);
     assert.deepEqual(match(matcher, '/a/1'), ['/a/:x', { x: '1' }], 'the first stays');
   });
 
   it('refuses what is no pattern, and says what would be one', () => {
-    for (const pattern of ['', 'chat', 'ws://x/', '/a?b', '/a#b', '/:', '/a/:/b', '/:a/:a', '/*', '/{id}']) {
-      assert.throws(() => matcherOf(pattern), { code: 'WS_ERR_INVALID_ROUTE' }, pattern);
-    }
-    for (const pattern of [undefined, null, 5, /x/]) {
-      assert.throws(() => matcherOf(pattern as unknown as string), { code: 'WS_ERR_INVALID_ROUTE' });
+    const wrong: [patterns: unknown[], advice: RegExp][] = [
+      [['', 'chat', 'ws://x/', '/a?b', '/a#b'], /: start it with "\/"/],
+      [['/*', '/{id}'], /: write a parameter as ":name"/],
+      [['/:', '/a/:/b'], /: write a name behind each ":"/],
+      [['/:a/:a'], /: give each parameter a name of its own/],
+      [[undefined, null, 5, /x/], /: give a string such as "\/chat\/:room"/],
+    ];
+    for (const [patterns, message] of wrong) {
+      for (const pattern of patterns) {
+        assert.throws(() => matcherOf(pattern as string), { code: 'WS_ERR_INVALID_ROUTE', message }, `${pattern}`);
+      }
     }
   });
 

@@ -12,7 +12,7 @@ import { findNode, MAIN_NODE } from '../../bench/runtimes.ts';
  * of the documentation, and a survivor that is not on it makes this exit with 1.
  *
  * Results of the last run hold for what has not changed since, neither the code nor a spec that runs it; `--force` asks
- * again for all of them. Needs Node 22.18 or newer for Stryker; the specs run on the Node of the path.
+ * again for all of them. `--own` asks the spec of the same name alone, which is quick while that is being written. Needs Node 22.18 or newer for Stryker; the specs run on the Node of the path.
  */
 const PAGE = 'docs/explanation/mutants.md';
 const MIN_KILLED_PERCENT = 92;
@@ -53,6 +53,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     force: { type: 'boolean', default: false },
+    own: { type: 'boolean', default: false },
     concurrency: { type: 'string', default: String(availableParallelism()) },
   },
 });
@@ -78,9 +79,10 @@ function run(folder: string, mutate: readonly string[]): Report {
   const specs = readdirSync('spec', { recursive: true, encoding: 'utf8' })
     .map((name) => join('spec', name))
     .filter((path) => path.endsWith('.spec.ts') && SPECS[folder]!.some((start) => path.startsWith(start)))
-    .filter((path) => !LEFT_OUT.some((name) => path === specOf(name)))
+    .filter((path) => !LEFT_OUT.some((name) => path === specOf(name)) && (!values.own || path === first))
     .sort((a, b) => Number(b === first) - Number(a === first) || slowness(a) - slowness(b) || (a < b ? -1 : 1));
-  const name = mutate.length === 1 ? mutate[0]!.slice('lib/'.length).replace('/', '-') : folder;
+  const part = mutate.length === 1 ? mutate[0]!.slice('lib/'.length).replace('/', '-') : folder;
+  const name = values.own ? `own.${part}` : part;
   const report = join(OUTPUT, `${name}.report.json`);
   // Where the specs are in the tree that Stryker copies, as they run there.
   const built = join(OUTPUT, `${name}.specs`);
