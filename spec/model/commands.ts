@@ -188,6 +188,7 @@ const request: fc.Arbitrary<RequestSettings> = fc.record({
   method: fc.oneof(
     { weight: 5, arbitrary: fc.constant('GET' as const) },
     { weight: 2, arbitrary: fc.constant('POST' as const) },
+    { weight: 1, arbitrary: fc.constant('HEAD' as const) },
   ),
 });
 
@@ -546,6 +547,17 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
         settings,
         (world, { timeout }) => world.close(timeout),
         (world) => world.closings.length === 0,
+      ),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant({}).map((settings) =>
+      step(
+        'listen',
+        settings,
+        (world) => world.run(),
+        (world) => world.closings.length > 0 && !world.isClosing && !world.hasRoad('run'),
       ),
     ),
   },
