@@ -499,6 +499,8 @@ export class Application {
         whole(piece(0));
         break;
       case 'throw':
+        // What says so may be one response too many.
+        if (this.#policy !== 'wait') peer.excuse('backpressure');
         throw ERROR;
       case 'once':
         peer.excuseIn ??= 'ended by a response';
