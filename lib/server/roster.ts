@@ -10,6 +10,11 @@ export class Roster<T> {
   readonly #members = new Set<T>();
   readonly #rolls = new Set<{ readonly present: Set<T>; readonly resolve: () => void }>();
 
+  /** Those who are there now. */
+  get present(): ReadonlySet<T> {
+    return this.#members;
+  }
+
   get size(): number {
     return this.#members.size;
   }

@@ -211,7 +211,9 @@ export class Server {
     let cut = 0;
     const cutAll = () => {
       cut = sessions.present.size;
-      for (const connection of [...sessions.present, ...waiting.present]) connection.destroy();
+      // An upgrade may come behind a request that was under way: it is refused, and may linger.
+      const upgrades = this.#upgrades.isClosing ? this.#upgrades.waiting : waiting;
+      for (const connection of [...sessions.present, ...upgrades.present]) connection.destroy();
       listener?.destroyAll();
     };
     const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;

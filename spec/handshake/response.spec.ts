@@ -94,6 +94,7 @@ describe('formatRefusal', () => {
     [405, 'Method Not Allowed'],
     [408, 'Request Timeout'],
     [413, 'Content Too Large'],
+    [421, 'Misdirected Request'],
     [426, 'Upgrade Required'],
     [429, 'Too Many Requests'],
     [431, 'Request Header Fields Too Large'],

@@ -184,6 +184,42 @@ describe('An upgrade behind a response', () => {
   });
 });
 
+describe('An upgrade behind a response of a server that is closing', () => {
+  for (const comesFirst of [true, false]) {
+    it(`is cut with the rest, though it was refused meanwhile, and its client stays; ${comesFirst ? 'before' : 'behind'} the close`, async (t) => {
+      const { server } = makeServer();
+      const gate = defer();
+      let hasBegun = false;
+      server.route('/slow', async (ctx) => {
+        // One that has begun is not the last of its connection.
+        await ctx.sendResponseBody('begun');
+        hasBegun = true;
+        await gate.promise;
+      });
+      const client = await WsClient.connect(await run(server), { allowHalfOpen: true });
+      client.write(httpRequest('GET', '/slow') + (comesFirst ? upgradeRequest('/') : ''));
+      await until('the request', () => hasBegun);
+      await settle(20);
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      let isClosed = false;
+      const closed = server.close({ timeout: 300 }).then(() => {
+        isClosed = true;
+      });
+      if (!comesFirst) client.write(upgradeRequest('/'));
+      await settle(20);
+      gate.resolve();
+      await settle(50);
+      assert.equal(isClosed, false, 'the client is still there');
+      t.mock.timers.tick(300);
+      // Long before the time that a refused client has by itself.
+      for (let turns = 0; turns < 1000 && !isClosed; turns++) await settle(1);
+      t.mock.timers.reset();
+      assert.equal(isClosed, true);
+      await closed;
+    });
+  }
+});
+
 describe('An upgrade behind a response of an application', () => {
   it('is answered behind it, over TCP and a Duplex', async () => {
     for (const over of ['TCP', 'a Duplex']) {
