@@ -540,13 +540,13 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
       .map((settings) => step('broadcast', settings, (world, { text }) => void world.application.broadcast.send(text))),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({ timeout: fc.constantFrom(300, 1000, 3000) }).map((settings) =>
       step(
         'closeServer',
         settings,
         (world, { timeout }) => world.close(timeout),
-        (world) => world.closings.length === 0,
+        (world) => !world.isClosing,
       ),
     ),
   },
@@ -562,7 +562,7 @@ const STEPS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
     ),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.constant({}).map((settings) =>
       step(
         'attach',

@@ -4,7 +4,7 @@ import type { Conversation } from './application.ts';
 import { difference, Finding, ORACLE } from './finding.ts';
 import type { Peer } from './peer.ts';
 import { waitingTasks } from './thread-pool.ts';
-import { HANDSHAKE_TIMEOUT_MS, LINGER_MS } from './timeouts.ts';
+import { HANDSHAKE_TIMEOUT_MS } from './timeouts.ts';
 import type { Closing, World } from './world.ts';
 
 /** What a response's head, and what frames its pieces, may take. */
@@ -153,7 +153,7 @@ export class Oracles {
     if (waitingTasks() > 0) return;
     for (const { result, startedAt, timeout } of this.#world.closings) {
       const tookMs = this.#world.time.now - startedAt;
-      if (result !== undefined || tookMs < timeout + LINGER_MS + 200) continue;
+      if (result !== undefined || tookMs < timeout + 200) continue;
       throw new Finding(ORACLE.ends, `close(${timeout}) has not ended after ${tookMs} ms`);
     }
   }

@@ -409,7 +409,7 @@ export class World {
     }
     if (!this.isClosing) this.close(1000);
     await this.drain();
-    await this.advance(1500 + LINGER_MS);
+    await this.advance(1500);
     const closing = this.closings.at(-1)!;
     if (closing.result === undefined) throw new Finding(ORACLE.ends, 'close() never ends');
     this.oracles.checkNothingLeft();
