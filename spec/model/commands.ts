@@ -329,6 +329,7 @@ async function dawdle(world: World, { behaviour, upgrade, waits }: DawdleSetting
   const peer = world.addPeer({ ...behaviour, ...AS_HTTP_EXPECTS }, 0, false);
   peer.excuse('dawdles');
   world.connect(peer, 'run');
+  await world.settle();
   sendUpgrade(world, peer, upgrade);
   for (const { ms, bytes } of waits) {
     await world.advance(ms);
