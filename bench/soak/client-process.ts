@@ -146,6 +146,6 @@ async function watch(who: string, run: () => Promise<void>): Promise<void> {
   try {
     await run();
   } catch (error) {
-    tell({ type: 'violation', text: `${who}: ${describe(error)}` });
+    tell({ type: 'violation', text: `${who} ${lag}: ${describe(error)}` });
   }
 }

@@ -12,13 +12,21 @@ export class Lag {
     this.#monitor.enable();
   }
 
+  /** What is said with a violation: on a machine that stands still, what is late is no fault of the library. */
+  toString(): string {
+    return `(its event loop was late by up to ${Math.round(this.#late(this.#monitor.max))} ms)`;
+  }
+
   stop(): { readonly p50: number; readonly p99: number; readonly max: number } {
     this.#monitor.disable();
-    const late = (nanos: number): number => Math.max(0, nanos / 1e6 - RESOLUTION_MS);
     return {
-      p50: late(this.#monitor.percentile(50)),
-      p99: late(this.#monitor.percentile(99)),
-      max: late(this.#monitor.max),
+      p50: this.#late(this.#monitor.percentile(50)),
+      p99: this.#late(this.#monitor.percentile(99)),
+      max: this.#late(this.#monitor.max),
     };
+  }
+
+  #late(nanos: number): number {
+    return Math.max(0, nanos / 1e6 - RESOLUTION_MS);
   }
 }

@@ -38,6 +38,7 @@ export class Peer {
   #chunks: Buffer[] = [];
   #length = 0;
   #ended = false;
+  readonly #since = performance.now();
   #wake: (() => void) | undefined;
   /** The frames that came, once a WebSocket is open. */
   #frames: Frame[] | undefined;
@@ -106,7 +107,11 @@ export class Peer {
   /** Reads the answer to an upgrade request. */
   async readUpgrade(): Promise<Head> {
     const head = await this.readHead();
-    if (head.status !== 101) throw new Ended(`the upgrade was answered with ${head.status}`);
+    if (head.status !== 101) {
+      const headers = [...head.headers].map((header) => header.join(': ')).join(', ');
+      const ports = `port ${this.socket.remotePort}, after ${Math.round(performance.now() - this.#since)} ms`;
+      throw new Ended(`the upgrade was answered with ${head.status} (${headers}) at ${ports}`);
+    }
     this.#frames = [];
     this.#readFrames(this.#frames);
     return head;

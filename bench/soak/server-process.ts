@@ -15,8 +15,8 @@ const POLL_MS = 50;
 /** Collections before the heap is read: one may leave what another then frees. */
 const COLLECTIONS = 4;
 
-const witness = new Witness((text) => tell({ type: 'violation', text }));
 const lag = new Lag();
+const witness = new Witness((text) => tell({ type: 'violation', text: `${text} ${lag}` }));
 const servers: Server[] = [];
 let base: Base;
 

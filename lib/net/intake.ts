@@ -26,6 +26,8 @@ export class Intake {
   #unreadBytes = 0;
   #paused = false;
   #resuming = false;
+  /** Whether reading waits for the next turn of the event loop. */
+  #yielding = false;
   #ended = false;
 
   constructor(host: IntakeHost, protocol: Protocol, transport: Transport) {
@@ -70,6 +72,19 @@ export class Intake {
     this.#protocol.pauseReceiving();
   }
 
+  /** Has reading wait for the next turn of the event loop, behind the message that is being told: others are to be read, too. */
+  yieldTurn(): void {
+    this.#yielding = true;
+    this.pause();
+    setImmediate(endTurn, this);
+  }
+
+  /** @internal */
+  endTurn(): void {
+    this.#yielding = false;
+    this.resume();
+  }
+
   /** Goes on when it may; in a tick of its own, since that may bring the next message. */
   resumeSoon(): void {
     if (!this.#paused || this.#resuming) return;
@@ -77,21 +92,16 @@ export class Intake {
     process.nextTick(resume, this);
   }
 
-  /** @internal */
+  /** Reads what was left when reading had to wait, and goes on if nothing has to. */
   resume(): void {
     this.#resuming = false;
-    if (!this.#paused || this.#host.mustPause) return;
-    this.readOn();
-    if (this.#paused) return;
-    this.#transport.resume();
-    this.#host.onReadOn();
-  }
-
-  /** Reads what was left when reading had to wait. */
-  readOn(): void {
+    if (!this.#paused || this.#yielding || this.#host.mustPause) return;
     this.#paused = false;
     this.#protocol.resumeReceiving();
     this.#readUnread();
+    if (this.#paused) return;
+    this.#transport.resume();
+    this.#host.onReadOn();
   }
 
   /** Throws away what waits, and all that is to come. */
@@ -117,4 +127,8 @@ export class Intake {
 
 function resume(intake: Intake): void {
   intake.resume();
+}
+
+function endTurn(intake: Intake): void {
+  intake.endTurn();
 }

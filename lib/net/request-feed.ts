@@ -46,6 +46,8 @@ export class RequestFeed {
   #matched = 0;
   /** Whether the socket was paused here, and not by node:http. */
   #paused = false;
+  /** Whether it is to go on in the next turn of the event loop. */
+  #resuming = false;
 
   private constructor(socket: FedSocket, host: FeedHost, toHttp: DataListener) {
     this.#socket = socket;
@@ -67,9 +69,20 @@ export class RequestFeed {
     return toHttp === undefined || others.length > 0 ? undefined : new RequestFeed(socket, host, toHttp);
   }
 
-  /** Says that there is room for a request. */
+  /**
+   * Says that there is room for a request. What waits is begun in the next turn of the event loop: a client that pipelines
+   * would have it for as long as it sends.
+   */
   resume(): void {
-    if (!this.#paused || this.#host.isFull) return;
+    if (!this.#paused || this.#resuming) return;
+    this.#resuming = true;
+    setImmediate(resume, this);
+  }
+
+  /** @internal */
+  goOn(): void {
+    this.#resuming = false;
+    if (!this.#paused || this.#host.isFull || this.#toHttp === undefined) return;
     this.#paused = false;
     this.#socket.resume();
   }
@@ -144,6 +157,10 @@ export class RequestFeed {
 function matchOn(matched: number, byte: number): number {
   if (byte === HEAD_END.charCodeAt(matched)) return matched + 1;
   return byte === HEAD_END.charCodeAt(0) ? 1 : 0;
+}
+
+function resume(feed: RequestFeed): void {
+  feed.goOn();
 }
 
 function first(chunk: Buffer, length: number): Buffer {

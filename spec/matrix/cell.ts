@@ -28,8 +28,12 @@ export type Task = 'throw' | 'bulk' | 'transfer';
 
 /** What is given to whom does not read: more than the buffers of the system hold for a peer that never did. */
 const BULK_PARTS = 80;
-/** How long anything may take that happens by itself. What is wrong never comes. */
+/**
+ * How long anything may take that happens by itself, and in how many turns of the event loop: the process may be stopped for
+ * long. What is wrong never comes.
+ */
 const PATIENCE_MS = 15_000;
+const PATIENCE_TURNS = 3_000;
 /** In how many turns of the event loop what the peer has sent is there, over any road. */
 const ENOUGH_TURNS = 8;
 /** What may wait by default: `maxQueuedBytes`, one message and one read. */
@@ -73,6 +77,8 @@ export class Cell {
   readonly attempted: string[] = [];
   readonly resolved: string[] = [];
   readonly errors: unknown[] = [];
+  /** Whether the response of a stream was not ended by the event. */
+  isAnswerWanted = true;
   /** How many of the quick requests were begun. */
   #begun = 0;
   #unresolved = 0;
@@ -325,7 +331,7 @@ export class Cell {
     const end = Date.now() + PATIENCE_MS;
     for (let turn = 0; !condition(); turn++) {
       if (this.peer?.fault !== undefined) throw new Error(this.peer.fault);
-      if (Date.now() > end) throw new Error(`never came true: ${what}`);
+      if (Date.now() > end && turn > PATIENCE_TURNS) throw new Error(`never came true: ${what}`);
       await new Promise((resolve) => (turn < 20 ? setImmediate(resolve) : setTimeout(resolve, 2)));
     }
   }
@@ -454,9 +460,6 @@ export class Cell {
       this.#running--;
     }
   }
-
-  /** Whether the response of a stream was not ended by the event. */
-  isAnswerWanted = true;
 
   #begin(body: string): void {
     const label = labelOf(body);

@@ -31,7 +31,8 @@ const ALWAYS = { goesOn: 'whole' } as const;
 /** What ends silence: the shortest times that the wheel can tell apart. The others are out of the way. */
 const HEARTBEAT_MS = 150;
 const TIMEOUT_MS = 150;
-const CUT_MS = 50;
+/** Longer than a turn of the event loop, in which the Close frame leaves. */
+const CUT_MS = 200;
 /** Longer than a connection takes to be a WebSocket. */
 const HANDSHAKE_MS = 300;
 /** Longer than a state takes to be entered, in which messages are far apart. */
@@ -189,7 +190,7 @@ export const EVENTS: readonly Event[] = [
   {
     name: 'server.close, cut',
     goesOn: 'afterwards',
-    ticks: ticksOf(5 * CUT_MS),
+    ticks: ticksOf(CUT_MS) + 1,
     happen(cell) {
       cell.peer.beMute();
       cell.shutDown(CUT_MS);

@@ -211,6 +211,49 @@ for (const [name, makePair] of TRANSPORTS) {
   });
 }
 
+for (const [name, makePair] of TRANSPORTS) {
+  describe(`a peer over ${name} that leaves while its messages are decompressed`, () => {
+    it('has no more of them decompressed than may wait', async () => {
+      for (const end of ['FIN', 'destroy'] as const) {
+        const { connection, client, compression } = await open(makePair, { maxQueuedMessages: 2 });
+        client.write(Buffer.concat(Array.from({ length: 50 }, () => clientFrame(0xc1, 'x'))));
+        await until('the first', () => compression.pending === 1);
+        if (end === 'FIN') client.end();
+        else client.socket.destroy();
+        for (let i = 0; i < 20; i++) await compression.finish();
+        await settle(20);
+        for (let i = 0; i < 20; i++) await compression.finish();
+        assert.ok(connection.queuedMessages <= 3, `${end}: ${connection.queuedMessages} messages wait`);
+      }
+    });
+  });
+
+  describe(`a peer over ${name} that floods`, () => {
+    it('has some hundred messages read in a turn of the event loop, whole and in order', async () => {
+      const { owner, client } = await open(makePair);
+      let turn = 0;
+      let isOver = false;
+      const nextTurn = (): void => {
+        turn++;
+        if (!isOver) setImmediate(nextTurn);
+      };
+      nextTurn();
+      const perTurn = new Map<number, number>();
+      let count = 0;
+      owner.take = (data) => {
+        assert.equal(Number(data), count++);
+        perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+        return true;
+      };
+      client.write(Buffer.concat(Array.from({ length: 20_000 }, (_, i) => clientFrame(0x81, String(i)))));
+      await until('all', () => count === 20_000);
+      isOver = true;
+      // What was left to the turn, and what a read brought in the same.
+      assert.ok(Math.max(...perTurn.values()) <= 2 * 512, `${Math.max(...perTurn.values())} in a turn`);
+    });
+  });
+}
+
 describe('a stream that brings what comes next while it is written to', () => {
   /** What is written at one end is read at the other before `write` returns. */
   function synchronousPair(): Pair {

@@ -81,8 +81,8 @@ describe('Intake', () => {
     assert.deepEqual(host.take(), ['transport pauses']);
     intake.keep(bytes('more'), 0, 4);
     assert.equal(intake.unreadBytes, 8);
-    intake.readOn();
-    assert.deepEqual(host.take(), ['protocol resumes', 'left', 'more']);
+    intake.resume();
+    assert.deepEqual(host.take(), ['protocol resumes', 'left', 'more', 'transport resumes', 'read on']);
     assert.deepEqual([intake.isPaused, intake.isWaiting, intake.unreadBytes], [false, false, 0]);
   });
 
@@ -116,8 +116,8 @@ describe('Intake', () => {
     assert.deepEqual([intake.isPaused, host.take()], [true, ['protocol pauses']]);
     host.mustPause = false;
     intake.resumeSoon();
-    intake.readOn();
-    assert.deepEqual(host.take(), ['protocol resumes']);
+    intake.resume();
+    assert.deepEqual(host.take(), ['protocol resumes', 'transport resumes', 'read on']);
     await nextTurn();
     assert.deepEqual(host.take(), []);
   });
@@ -168,13 +168,28 @@ describe('Intake', () => {
     assert.deepEqual(host.take(), ['protocol pauses']);
   });
 
+  it('waits for the next turn of the event loop when it is to, whoever says that it may go on', async () => {
+    const host = new Host();
+    const { intake } = host;
+    intake.yieldTurn();
+    intake.leave(bytes('a'), 0, 1);
+    intake.resume();
+    intake.resumeSoon();
+    await null;
+    assert.deepEqual([intake.isPaused, host.take()], [true, ['protocol pauses', 'transport pauses']]);
+    await nextTurn();
+    await nextTurn();
+    assert.deepEqual(host.take(), ['protocol resumes', 'a', 'transport resumes', 'read on']);
+  });
+
   it('can be ended by what it reads', () => {
     const host = new Host();
     host.onRead = () => host.intake.end();
+    host.intake.pause();
     host.intake.keep(bytes('a'), 0, 1);
     host.intake.keep(bytes('b'), 0, 1);
-    host.intake.readOn();
-    assert.deepEqual(host.take(), ['protocol resumes', 'a']);
+    host.intake.resume();
+    assert.deepEqual(host.take().slice(0, 3), ['protocol pauses', 'protocol resumes', 'a']);
     assert.equal(host.intake.unreadBytes, 0);
   });
 });

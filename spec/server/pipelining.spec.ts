@@ -55,6 +55,28 @@ describe('Pipelined requests', () => {
     assert.equal(most, 2);
   });
 
+  it('are begun by turns with what else there is to do', async () => {
+    const { server } = makeServer({ maxPipelinedRequests: 4 });
+    let turn = 0;
+    let isOver = false;
+    const nextTurn = (): void => {
+      turn++;
+      if (!isOver) setImmediate(nextTurn);
+    };
+    nextTurn();
+    const perTurn = new Map<number, number>();
+    let count = 0;
+    server.route('/', () => {
+      count++;
+      perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+    });
+    const client = await WsClient.connect(await run(server));
+    client.write(httpRequest('GET', '/').repeat(1000));
+    await until('all', () => count === 1000);
+    isOver = true;
+    assert.ok(Math.max(...perTurn.values()) <= 2 * 4, `${Math.max(...perTurn.values())} in a turn`);
+  });
+
   it('are one behind the other with a limit of 1', async () => {
     const { server } = makeServer({ maxPipelinedRequests: 1 });
     let running = 0;
