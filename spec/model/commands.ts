@@ -301,7 +301,8 @@ function openPeer(world: World, settings: OpenSettings): void {
   const { road, upgrade, messages, delivery } = settings;
   if (!world.hasRoad(road) || (road === 'handleUpgrade' && upgrade === undefined)) return;
   const peer = world.addPeer(settings.behaviour, settings.room, settings.isPolite);
-  if (world.isClosing) peer.excuse('the server is closed');
+  // Who comes to a server that was attached again is no concern of a close that was begun before.
+  if (world.isClosing && !(world.isAttachedLate && road !== 'run')) peer.excuse('the server is closed');
   if (road === 'handleUpgrade' && upgrade !== undefined) {
     peer.requests.push({ id: world.nextId, kind: 'upgrade', method: 'GET' });
     for (const message of messages) sendMessage(world, peer, message);

@@ -107,6 +107,12 @@ describe('Oracles', () => {
     speaks(ORACLE.arrival, () => world.oracles.checkArrival());
   });
 
+  it('tell of a connection that is cut for nothing', async () => {
+    peer.link.socket!.destroy();
+    await world.settle();
+    speaks(ORACLE.arrival, () => world.oracles.checkArrival());
+  });
+
   it('tell of an answer that was refused, and of a Close without one', () => {
     peer.closeSent = 1000;
     speaks(ORACLE.close, () => world.oracles.checkArrival());

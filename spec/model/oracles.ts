@@ -171,7 +171,10 @@ export class Oracles {
   /** What must have come to those with whom nothing went wrong, now that all is drained. @throws {Finding} */
   checkArrival(): void {
     for (const peer of this.#world.peers.values()) {
-      if (peer.excuseIn === undefined && peer.excuseOut === undefined) this.#checkAllResponses(peer);
+      if (peer.excuseIn === undefined && peer.excuseOut === undefined) {
+        this.#checkAllResponses(peer);
+        this.#checkCut(peer);
+      }
       const conversation = this.#world.application.conversations.get(peer.id);
       if (conversation !== undefined) this.#checkAllMessages(conversation);
       else if (peer.isUpgraded) this.#checkHandled(peer, 0);
@@ -185,6 +188,12 @@ export class Oracles {
       ORACLE.arrival,
       `peer ${id} got ${responses.length} of ${requests.length} responses, and ${state}`,
     );
+  }
+
+  /** Whose connection is gone without a Close was to blame for it. */
+  #checkCut({ id, isUpgraded, closeReceived, link }: Peer): void {
+    if (!isUpgraded || closeReceived !== undefined || !link.isGone) return;
+    throw new Finding(ORACLE.arrival, `peer ${id} is cut, and nothing was wrong with it`);
   }
 
   #checkHandled({ id, excuseIn, messages }: Peer, handled: number): void {

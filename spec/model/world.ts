@@ -72,12 +72,13 @@ export class World {
   readonly httpChecks: HttpChecks[] = [];
   readonly times: Map<Peer, PeerTimes> = new Map();
   readonly isTcp: boolean;
+  /** Whether it was attached again while it was being closed, or behind that. */
+  isAttachedLate = false;
   readonly oracles: Oracles;
   #listener: http.Server | undefined;
   #attached: http.Server | undefined;
   readonly #wheel = timerWheel.waiting;
   readonly #acceptors = new Map<http.Server, Acceptor>();
-  #isAttachedLate = false;
   /** Whether the thread pool does its work by itself. */
   #isEnding = false;
   #nextPeer = 1;
@@ -226,14 +227,14 @@ export class World {
 
   /** How many listen for upgrades on the server that it is attached to, though it is closed. */
   get upgradeListeners(): number {
-    return this.#isAttachedLate ? 0 : (this.#attached?.listenerCount('upgrade') ?? 0);
+    return this.isAttachedLate ? 0 : (this.#attached?.listenerCount('upgrade') ?? 0);
   }
 
   /** Attaches the server to the other again, if it is not. */
   attach(): void {
     if (this.#attached === undefined || this.#attached.listenerCount('upgrade') > 0) return;
     this.server.attach(this.#attached);
-    this.#isAttachedLate = this.closings.length > 0;
+    this.isAttachedLate = this.closings.length > 0;
   }
 
   /** The timeouts of a socket in virtual time. */
@@ -334,7 +335,7 @@ export class World {
       if (!peer.isUpgraded) peer.excuse('the server is closed');
     }
     this.#listener = undefined;
-    this.#isAttachedLate = false;
+    this.isAttachedLate = false;
     this.server.close({ timeout }).then(
       (result) => {
         closing.result = result;
