@@ -39,7 +39,7 @@ export const MUTANTS: readonly Mutant[] = [
     row: 'a pause behind messages that came with the head has no effect: what comes is held without a bound',
     what: 'the socket is resumed before the head is told, and reads on, whoever starts it',
     edits: [
-      { file: 'net/transport.ts', search: 'return !transport.isPaused;', replace: 'return true;' },
+      { file: 'net/transport.ts', search: 'if (transport.isPaused) return false;', replace: '' },
       { file: 'net/transport.ts', search: 'if (!this.#paused) socket.resume();', replace: '' },
       {
         file: 'net/transport.ts',
