@@ -205,7 +205,9 @@ describe('Door', () => {
     const house = new House();
     const { socket, there } = await house.visit();
     there.end();
-    await until('the end', () => socket.destroyed);
+    // Sooner than its time is over.
+    await until('the end', () => socket.readableEnded);
+    assert.equal(socket.destroyed, true);
     assert.deepEqual(house.told, []);
   });
 
