@@ -5,13 +5,15 @@ import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError } from '../../lib/errors.ts';
 import { Connection, type ConnectionOwner } from '../../lib/net/connection.ts';
 import type { ConnectionLimits } from '../../lib/net/limits.ts';
-import { TICK_MS, timerWheel } from '../../lib/net/timer-wheel.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import type { CloseInfo, Role } from '../../lib/protocol/events.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { CONNECTION_LIMITS, tcpPair } from '../support/connections.ts';
+import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { settle, soon } from '../support/watchdog.ts';
 import { clientFrame, closeFrame } from '../support/ws-client.ts';
+
+holdWheel();
 
 /** A stream whose other end is the spec: what is pushed is read at once, and what is written leaves when it says so. */
 class Line extends Duplex {
@@ -171,11 +173,6 @@ async function outcome(promise: Promise<unknown>): Promise<string> {
   );
   await settle(1);
   return found;
-}
-
-/** Lets ticks of the wheel pass that take no time. */
-function pass(ticks: number): void {
-  for (let i = 0; i < ticks; i++) timerWheel.turn();
 }
 
 describe('Connection, alone', () => {

@@ -4,12 +4,14 @@ import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { Door } from '../../lib/net/door.ts';
-import { TICK_MS, timerWheel } from '../../lib/net/timer-wheel.ts';
+import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { tcpPair } from '../support/connections.ts';
+import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { settle, until } from '../support/watchdog.ts';
 import { httpRequest, upgradeRequest } from '../support/ws-client.ts';
 
+holdWheel();
 afterEach(cleanUp);
 
 /** Ten ticks of the wheel. */
@@ -50,11 +52,6 @@ class House {
     this.http.emit('connection', socket);
     return { socket, there };
   }
-}
-
-/** Lets ticks of the wheel pass that take no time. */
-function pass(ticks: number): void {
-  for (let i = 0; i < ticks; i++) timerWheel.turn();
 }
 
 describe('Door', () => {
