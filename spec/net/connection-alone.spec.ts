@@ -8,7 +8,7 @@ import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import type { CloseInfo, Role } from '../../lib/protocol/events.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { CONNECTION_LIMITS, tcpPair } from '../support/connections.ts';
+import { CONNECTION_LIMITS, TestOwner, tcpPair } from '../support/connections.ts';
 import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { settle, soon } from '../support/watchdog.ts';
 import { clientFrame, closeFrame } from '../support/ws-client.ts';
@@ -222,6 +222,9 @@ describe('Connection, alone', () => {
     connection.start(undefined, Buffer.concat([text('head'), clientFrame(0x82, 'bytes')]));
     assert.deepEqual([connection.tryTake(), connection.tryTake()], ['head', Buffer.from('bytes')]);
     connection.onHandled();
+    await settle(1);
+    line.push(clientFrame(0x89, 'there?'));
+    assert.deepEqual(line.frames(), ['10 there?'], 'at once');
     line.push(closeFrame(4000));
     line.push(null);
     assert.equal((await soon('the end', connection.closed)).code, 4000);
@@ -231,12 +234,22 @@ describe('Connection, alone', () => {
     assert.equal((await soon('the end', other.closed)).code, 1006);
   });
 
+  it('tells an owner that borrows nothing of binary messages as of all others', async () => {
+    const line = new Line();
+    const connection = new Connection(line, 'server', CONNECTION_LIMITS);
+    const owner = new TestOwner();
+    connection.start(owner, clientFrame(0x82, 'bytes'));
+    assert.deepEqual(connection.tryTake(), Buffer.from('bytes'));
+    connection.destroy();
+  });
+
   it('counts what has come and was not handed to anybody, wherever it is', async () => {
     const { line, connection } = await start({ maxQueuedMessages: 1 });
     line.push(text('123'));
     assert.deepEqual([connection.isPaused, connection.mustPause, line.isPaused()], [true, true, true]);
     // Two frames that wait behind the full queue, of 7 and 8 bytes.
-    line.emit('data', Buffer.concat([text('4'), text('56')]));
+    line.emit('data', text('4'));
+    line.emit('data', text('56'));
     assert.equal(connection.receivedBytes, 18);
     assert.equal(await receive(connection), '123');
     await settle(1);
@@ -418,6 +431,17 @@ describe('Connection, alone', () => {
     assert.deepEqual([owner.told, connection.receivedBytes], [[], 0]);
   });
 
+  it('reads on and throws away, once it has failed, what waits for a full queue', async () => {
+    const { line, connection } = await start({ maxQueuedMessages: 1 });
+    line.push(text('one'));
+    assert.equal(line.isPaused(), true);
+    connection.fail(new Error('of a handler'));
+    assert.equal(line.isPaused(), false);
+    line.push(text('late'));
+    await settle(1);
+    assert.deepEqual([connection.queuedMessages, connection.receivedBytes], [1, 3]);
+  });
+
   it('fails with 1011, and its owner is told once', async () => {
     const { line, owner, connection } = await start();
     connection.fail(new Error('secret'));
@@ -477,7 +501,7 @@ describe('Connection, alone', () => {
       connection.onHandled();
       await settle(1);
       connection.destroy();
-      assert.deepEqual([line.destroyed, connection.state], [true, 'closed']);
+      assert.deepEqual([line.destroyed, connection.state, connection.isFinished], [true, 'closed', true]);
       await settle(2);
       assert.deepEqual(owner.told.at(-1), ending);
       if (holds) assert.deepEqual(owner.told, ['destroyed', ending]);
@@ -491,7 +515,8 @@ describe('Connection, alone', () => {
     await settle(1);
     assert.equal(await outcome(waiting[0]!), 'pending');
     connection.destroy();
-    assert.equal(await outcome(waiting[1]!), 'ConnectionClosedError', 'at once');
+    assert.equal(connection.isFinished, true, 'at once');
+    assert.equal(await outcome(waiting[1]!), 'ConnectionClosedError');
     await settle(2);
     const outcomes = await Promise.all(waiting.map(outcome));
     assert.deepEqual(outcomes, [...Array(3).fill('ConnectionClosedError'), 'undefined']);
@@ -696,6 +721,17 @@ describe('Connection, alone', () => {
     }
   });
 
+  it('tells that it was cut while a message took time, though nobody takes that', async () => {
+    const compression = new Slow();
+    const { line, owner, connection } = await start({ maxQueuedMessages: 1 }, { compression });
+    line.push(Buffer.concat([clientFrame(0xc1, 'slow'), text('next')]));
+    line.emit('close');
+    await compression.finish();
+    assert.deepEqual(owner.told, ['message slow', 'message next', 'closed 1006 ']);
+    assert.deepEqual([await receive(connection), await receive(connection)], ['slow', 'next']);
+    await assert.rejects(receive(connection), ConnectionClosedError);
+  });
+
   it('reads on when the message that took time was told', async () => {
     const compression = new Slow();
     const { line, owner, connection } = await start({}, { compression });
@@ -719,6 +755,17 @@ describe('Connection, alone', () => {
     assert.deepEqual(line.frames(), ['1 slow', '8 1000 ']);
     pass(1);
     assert.equal(line.destroyed, true);
+  });
+
+  it('has finished with a peer that ended its side, though its own messages take time', async () => {
+    const compression = new Slow();
+    const { line, connection } = await start({}, { compression });
+    void connection.send('slow', true);
+    line.emit('end');
+    assert.deepEqual([connection.isFinished, connection.canSend], [true, false]);
+    await compression.finish();
+    await settle(1);
+    assert.deepEqual([line.frames(), line.hasEnded], [['1 slow'], true]);
   });
 
   it('does not excuse a silent peer by what is being compressed while it is open', async () => {

@@ -241,6 +241,7 @@ describe('Liveness, tick by tick', () => {
     });
     liveness.startClosing();
     pass(2);
+    assert.deepEqual(host.take(), []);
     liveness.startClosing();
     pass(1);
     assert.deepEqual(host.take(), ['dead']);
