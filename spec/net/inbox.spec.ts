@@ -57,6 +57,21 @@ describe('Inbox', () => {
     inbox.receive().withdraw();
   });
 
+  it('takes what it is offered while there is room, and nothing behind what it did not take', () => {
+    const inbox = makeInbox();
+    for (const text of ['a', 'b', 'c', 'd']) inbox.offer(text);
+    assert.deepEqual([inbox.length, inbox.waitingBytes], [3, 3]);
+    for (const text of ['a', 'b', 'c']) assert.equal(inbox.tryTake(), text);
+    inbox.offer('e');
+    assert.deepEqual([inbox.length, inbox.tryTake()], [0, undefined], 'a gap in the middle is worse than an end');
+
+    const other = makeInbox();
+    for (const text of ['a', 'b', 'c']) other.offer(text);
+    assert.equal(other.tryTake(), 'a');
+    other.offer('d');
+    assert.equal(other.length, 3, 'full it was, and turned away nothing');
+  });
+
   it('takes and counts nothing once it has ended', async () => {
     const inbox = makeInbox();
     inbox.push('before');

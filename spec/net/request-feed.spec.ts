@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { RequestFeed } from '../../lib/net/request-feed.ts';
@@ -136,6 +135,93 @@ describe('RequestFeed', () => {
     two.on('data', () => {}).on('data', () => {});
     assert.equal(RequestFeed.make(two, host), undefined);
     assert.equal(two.listenerCount('data'), 2);
+  });
+
+  it('reads a socket in place: others hear of no data', async () => {
+    const { there, slices, socket } = await makeFed(tcpPair);
+    socket.on('data', () => assert.fail('is told by an event'));
+    there.write('one');
+    await until('the bytes', () => slices.length === 1);
+  });
+
+  it('hands on what came as it is, where that is one slice', async () => {
+    const [socket] = (await memoryPair()) as unknown as [Socket];
+    const handedOn: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => handedOn.push(chunk));
+    RequestFeed.make(socket, { isFull: false });
+    const [head, body] = [Buffer.from('head\r\n\r\n'), Buffer.from('body')];
+    for (const chunk of [head, body]) socket.emit('data', chunk);
+    assert.equal(handedOn[0], head);
+    assert.equal(handedOn[1], body);
+  });
+
+  it('keeps what a paused socket still brings behind what it kept before', async () => {
+    const { slices, host, feed, socket } = await makeFed(memoryPair);
+    host.onSlice = () => {
+      host.isFull = true;
+    };
+    for (const text of ['one\r\n\r\ntwo', '\r\n\r\nthr', 'ee']) socket.emit('data', Buffer.from(text));
+    assert.deepEqual(slices, ['one\r\n\r\n']);
+    for (const slice of ['two\r\n\r\n', 'three']) {
+      host.isFull = false;
+      feed.resume();
+      await settle(2);
+      assert.equal(slices.at(-1), slice);
+    }
+  });
+
+  it('finds the end of a head by the bytes in front of it, and by no others', async () => {
+    for (const [pieces, expected] of [
+      [
+        ['a\r\n', 'b\r\n\r', '\nc'],
+        ['a\r\n', 'b\r\n\r', '\n', 'c'],
+      ],
+      [
+        ['a', '\n\r\nb'],
+        ['a', '\n\r\nb'],
+      ],
+      [
+        ['a\r\r', '\n\r\nb'],
+        ['a\r\r', '\n\r\n', 'b'],
+      ],
+    ] as const) {
+      const { slices, socket } = await makeFed(memoryPair);
+      for (const piece of pieces) socket.emit('data', Buffer.from(piece));
+      assert.deepEqual(slices, expected);
+    }
+  });
+
+  it('does not start a socket again that others have paused meanwhile', async () => {
+    const { slices, host, feed, socket } = await makeFed(memoryPair);
+    host.onSlice = () => {
+      host.isFull = true;
+    };
+    socket.emit('data', Buffer.from('one\r\n\r\ntwo\r\n\r\n'));
+    host.isFull = false;
+    feed.resume();
+    await settle(2);
+    assert.equal(slices.length, 2);
+    socket.pause();
+    host.isFull = false;
+    feed.resume();
+    assert.equal(socket.isPaused(), true);
+  });
+
+  it('leaves no listener behind, and hears nothing that was under way', async () => {
+    const { slices, feed, socket } = await makeFed(memoryPair);
+    for (const name of ['data', 'resume']) {
+      socket.prependListener(name, () => feed.release());
+      socket.emit(name, Buffer.from('late'));
+      assert.equal(socket.listenerCount(name), 1, name);
+    }
+    assert.deepEqual(slices, []);
+    const other = await makeFed(memoryPair);
+    other.feed.release();
+    assert.deepEqual([other.socket.listenerCount('data'), other.socket.listenerCount('resume')], [0, 0]);
+    const resumed = await makeFed(memoryPair);
+    resumed.socket.prependListener('resume', () => resumed.feed.release());
+    resumed.socket.emit('resume');
+    assert.equal(resumed.socket.listenerCount('resume'), 1);
   });
 
   it('hands nothing on once the socket is destroyed', async () => {

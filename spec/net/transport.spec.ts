@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import { Duplex, duplexPair } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
-import { Transport, type TransportEvents } from '../../lib/net/transport.ts';
+import { receiveBuffer } from '../../lib/codec/mask-simd.ts';
+import { surviveErrors, Transport, type TransportEvents } from '../../lib/net/transport.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { countWrites, type Pair, TRANSPORTS, tcpPair } from '../support/connections.ts';
 import { settle, soon, until } from '../support/watchdog.ts';
@@ -48,6 +50,286 @@ async function make(
   there.on('error', () => {});
   return { transport, events, here, there };
 }
+
+/** A stream that keeps what is written, until it is told to let it go. */
+class Held extends Duplex {
+  readonly written: string[] = [];
+  #done: (() => void)[] = [];
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.written.push(chunk.toString());
+    this.#done.push(done);
+  }
+
+  let(): void {
+    for (const done of this.#done.splice(0)) done();
+  }
+}
+
+/** A transport over a stream, which has started unless told otherwise. */
+function over<S extends Duplex>(here: S, isStarted: boolean = true): { transport: Transport; events: Events; here: S } {
+  const events = new Events();
+  const transport = new Transport(here, events);
+  if (isStarted) transport.start(Buffer.alloc(0));
+  onCleanUp(() => here.destroy());
+  return { transport, events, here };
+}
+
+describe('Transport, alone', () => {
+  // First of all: nothing has been received in this process.
+  it('tells of what is not read in place by a copy in the receive buffer, unless it is too long for that', async () => {
+    const { transport, events } = over(new Held());
+    const seen: [inPlace: boolean, start: number, end: number][] = [];
+    events.onData = (bytes, start, end) => {
+      seen.push([bytes === receiveBuffer, start, end]);
+      if (seen.length === 2) throw new Error('of a handler');
+    };
+    const { length } = receiveBuffer;
+    transport.receive(Buffer.alloc(3));
+    assert.throws(() => transport.receive(Buffer.alloc(4)));
+    transport.receive(Buffer.alloc(length));
+    transport.receive(Buffer.alloc(length + 1));
+    const copied = [
+      [true, 0, 3],
+      [true, 0, 4],
+      [true, 0, length],
+      [false, 0, length + 1],
+    ];
+    assert.deepEqual(seen, copied);
+  });
+
+  it('knows its stream, reads it, and has lost nothing', () => {
+    const { transport, here } = over(new Held());
+    assert.equal(transport.socket, here);
+    const { isPaused, hasLost, blocked, pendingBytes, leftBytes } = transport;
+    assert.deepEqual([isPaused, hasLost, blocked, pendingBytes, leftBytes], [false, false, false, 0, 0]);
+    transport.pause();
+    assert.deepEqual([transport.isPaused, here.isPaused()], [true, true]);
+    transport.resume();
+    assert.deepEqual([transport.isPaused, here.isPaused()], [false, false]);
+  });
+
+  it('tells of the head, of what was read before, and of what comes meanwhile, in this order', async () => {
+    const { transport, events, here } = over(new Held(), false);
+    here.push('early');
+    events.onReceived = () => {
+      events.onReceived = undefined;
+      here.push('late');
+    };
+    transport.start(Buffer.from('head '));
+    assert.equal(events.received.toString(), 'head early');
+    await settle(2);
+    assert.equal(events.received.toString(), 'head earlylate');
+  });
+
+  it('asks a stream for nothing that has read nothing', (t) => {
+    const { transport, here } = over(new Held(), false);
+    const read = t.mock.method(here, 'read');
+    transport.start(Buffer.alloc(0));
+    assert.equal(read.mock.callCount(), 0);
+  });
+
+  it('stays paused where that was called for by what it told first', async () => {
+    const { transport, events, here } = over(new Held(), false);
+    events.onReceived = () => transport.pause();
+    transport.start(Buffer.from('head'));
+    here.push('late');
+    await settle(2);
+    assert.deepEqual([here.isPaused(), events.received.toString()], [true, 'head']);
+  });
+
+  it('reads a plain socket in place, and any other by its events', async () => {
+    for (const [name, makePair] of TRANSPORTS) {
+      const { transport, events, here, there } = await make(makePair);
+      transport.start(Buffer.alloc(0));
+      let told = 0;
+      here.on('data', () => told++);
+      there.write('a');
+      await until('the bytes', () => events.received.length === 1);
+      assert.equal(told, name === 'TCP' ? 0 : 1, name);
+    }
+  });
+
+  it('keeps both sides of a socket apart, and takes off the listener that is idle then', async () => {
+    const [socket] = await tcpPair();
+    socket.allowHalfOpen = false;
+    assert.equal(socket.listenerCount('end'), 1);
+    over(socket);
+    assert.deepEqual([socket.allowHalfOpen, socket.listenerCount('end')], [true, 1]);
+    const [none] = await tcpPair();
+    none.removeAllListeners('end');
+    over(none);
+    assert.equal(none.listenerCount('end'), 1);
+    const [others] = await tcpPair();
+    others.on('end', () => {});
+    over(others);
+    assert.equal(others.listenerCount('end'), 3, 'of several it does not know which');
+    const foreign = new Held();
+    foreign.on('end', () => {});
+    over(foreign);
+    assert.equal(foreign.listenerCount('end'), 2, 'that of somebody else');
+  });
+
+  it('hears errors once, whoever else sees to that', () => {
+    const here = new Held();
+    surviveErrors(here);
+    surviveErrors(here);
+    assert.equal(here.listenerCount('error'), 1);
+    here.emit('error', new Error('of the stream'));
+  });
+
+  it('notices at once that it had gone before it was started', async () => {
+    const { transport, events, here } = over(new Held(), false);
+    here.destroy();
+    await settle(2);
+    transport.start(Buffer.alloc(0));
+    assert.deepEqual(events.told, ['close']);
+  });
+
+  it('counts the bytes that have left', async () => {
+    const { transport, here } = over(new Held());
+    transport.write([Buffer.from('abc'), Buffer.from('de')]);
+    assert.deepEqual([transport.pendingBytes, transport.leftBytes], [5, 0]);
+    here.let();
+    here.let();
+    assert.deepEqual([transport.pendingBytes, transport.leftBytes], [0, 5]);
+  });
+
+  it('writes nothing to what takes nothing, and keeps no memory for it', async () => {
+    const { transport, here } = over(new Held());
+    here.end();
+    assert.equal(transport.write([Buffer.from('a')]), true);
+    await settle(2);
+    assert.deepEqual([here.written, here.destroyed, transport.leftBytes], [[], false, 0]);
+  });
+
+  it('is cut when its stream throws', async () => {
+    for (const chunks of [[Buffer.from('a')], [Buffer.from('a'), Buffer.from('b')]]) {
+      const { transport, events, here } = over(new Held());
+      here.write = () => {
+        throw new Error('of the stream');
+      };
+      assert.equal(transport.write(chunks), false);
+      assert.equal(here.destroyed, true);
+      await settle(2);
+      assert.deepEqual(events.told, ['close']);
+    }
+  });
+
+  it('calls back once, when what was written before has left, and never before it returns', async () => {
+    const { transport, here } = over(new Held());
+    const called: string[] = [];
+    transport.write([Buffer.from('a')]);
+    transport.afterWrites(() => called.push('first'));
+    await settle(1);
+    assert.equal(called.join(), '');
+    here.let();
+    here.let();
+    await settle(1);
+    assert.equal(called.join(), 'first');
+    transport.write([Buffer.from('b')]);
+    transport.afterWrites(() => called.push('cut'));
+    transport.destroy();
+    assert.equal(called.join(), 'first');
+    await settle(2);
+    here.let();
+    await settle(2);
+    assert.equal(called.join(), 'first,cut');
+    transport.afterWrites(() => called.push('late'));
+    assert.equal(called.join(), 'first,cut');
+    await settle(1);
+    assert.equal(called.join(), 'first,cut,late');
+  });
+
+  it('does not call back while its last bytes are leaving', async () => {
+    const { transport, here } = over(new Held());
+    let called = 0;
+    transport.write([Buffer.from('a')]);
+    transport.end();
+    transport.afterWrites(() => called++);
+    await settle(2);
+    assert.deepEqual([called, here.destroyed], [0, false]);
+    here.let();
+    here.push(null);
+    await until('the callback', () => called === 1);
+  });
+
+  it('says that it has lost what had not left when it was cut, by this side or another', async () => {
+    for (const cut of ['destroy', 'reset', 'stream'] as const) {
+      for (const hasWritten of [true, false]) {
+        const { transport, events, here } = over(new Held());
+        if (hasWritten) transport.write([Buffer.from('a')]);
+        if (cut === 'stream') here.destroy();
+        else transport[cut]();
+        assert.equal(here.destroyed, true);
+        if (cut !== 'stream') assert.equal(transport.hasLost, hasWritten, 'at once');
+        await settle(2);
+        assert.deepEqual([transport.hasLost, events.told], [hasWritten, ['close']]);
+      }
+    }
+    const left = over(new Held());
+    left.transport.write([Buffer.from('a')]);
+    left.here.let();
+    left.transport.destroy();
+    assert.equal(left.transport.hasLost, false);
+  });
+
+  it('knows what it has lost though its stream forgets it', async () => {
+    const { transport, here } = over(new Held());
+    transport.write([Buffer.from('a')]);
+    transport.destroy();
+    Object.defineProperty(here, 'writableLength', { value: 0 });
+    await settle(2);
+    assert.equal(transport.hasLost, true);
+  });
+
+  it('waits for the close of a socket, and for nothing that a stream may never say', async () => {
+    for (const [here, told] of [
+      [new Socket(), []],
+      [new Held(), ['close']],
+    ] as const) {
+      here._destroy = () => {};
+      const { transport, events } = over(here);
+      transport.destroy();
+      assert.deepEqual(events.told, []);
+      await settle(2);
+      assert.deepEqual(events.told, told);
+    }
+  });
+
+  it('resets a socket, and cuts what cannot be reset', async (t) => {
+    const [socket, there] = await tcpPair();
+    there.on('error', () => {});
+    const reset = t.mock.method(socket, 'resetAndDestroy');
+    const { transport, events } = over(socket);
+    transport.reset();
+    assert.equal(reset.mock.callCount(), 1);
+    await until('close', () => events.told.length > 0);
+    assert.deepEqual(events.told, ['close']);
+
+    const stream = Object.assign(new Held(), { resetAndDestroy: () => assert.fail('is no socket') });
+    over(stream).transport.reset();
+    assert.equal(stream.destroyed, true);
+
+    const pipe = new Socket();
+    pipe.resetAndDestroy = () => {
+      throw new Error('no TCP');
+    };
+    over(pipe).transport.reset();
+    assert.equal(pipe.destroyed, true);
+  });
+
+  it('tells nothing any more once it has told of its end', async () => {
+    const { transport, events, here } = over(new Held());
+    transport.destroy();
+    await settle(2);
+    for (const name of ['drain', 'end', 'close']) here.emit(name);
+    here.emit('data', Buffer.from('late'));
+    assert.deepEqual([events.told, events.received.length], [['close'], 0]);
+  });
+});
 
 for (const [name, makePair] of TRANSPORTS) {
   describe(`Transport over ${name}`, () => {
