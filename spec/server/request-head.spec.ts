@@ -29,6 +29,7 @@ describe('RequestHead', () => {
     ['/a%20b', '/a b', {}],
     ['http://host/a?x=1', '/a', { x: '1' }],
     ['http://host?x=1', '/', { x: '1' }],
+    ['http://host/', '/', {}],
     ['//host/a', '//host/a', {}],
     ['/http://host/a?x=1', '/http://host/a', { x: '1' }],
     ['a?x=1', 'a', { x: '1' }],

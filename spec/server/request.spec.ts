@@ -36,6 +36,7 @@ describe('Request', () => {
     assert.ok(bytes.getBody() instanceof Uint8Array);
     assert.throws(() => new Request(head('/'), 'no json').getBodyJson(), SyntaxError);
     assert.equal(text.setBody('new').getBody(), 'new');
+    assert.equal(text.setBody('\ud800').getBodyString(), '\ud800', 'as it is, also what UTF-8 cannot say');
   });
 
   it('takes the bytes of a view, and not the memory around it', () => {

@@ -71,7 +71,8 @@ describe('Routes', () => {
     routes.addAfter(named('after'));
     assert.deepEqual(of('/c').message, ['before', 'none', 'after']);
     routes.addConnected(named('connected'));
-    assert.deepEqual(of('/b').opening, ['connected']);
+    assert.deepEqual(of('/c').opening, ['connected']);
+    assert.equal(of('/b').ownsStream, false);
     routes.setOwnsStream('/b', true);
     assert.equal(of('/b').ownsStream, true);
     routes.setOwnsStream('/b', false);
