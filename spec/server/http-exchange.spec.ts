@@ -119,7 +119,8 @@ describe('HttpExchange, by itself', () => {
     return { exchange, request, response, socket, host };
   }
 
-  const isGone = (error: unknown) => error instanceof ConnectionClosedError && error.closeCode === 1006;
+  const isGone = (error: unknown) =>
+    error instanceof ConnectionClosedError && error.closeCode === 1006 && error.reason === '';
   const SENT = { name: 'InvalidStateError', code: 'WS_ERR_RESPONSE_SENT' };
   const CUT = { name: 'LimitError', code: 'WS_ERR_BACKPRESSURE' };
   const STREAM = () => new Response().setHeader('Content-Type', 'text/event-stream; charset=utf-8');
@@ -228,6 +229,14 @@ describe('HttpExchange, by itself', () => {
     }
   });
 
+  it('reads a body that came whole of a client that has left since', async () => {
+    const { exchange, request, socket } = make();
+    request.push('whole');
+    request.push(null);
+    socket.destroyed = true;
+    assert.equal((await soon('the body', exchange.readBody())).toString(), 'whole');
+  });
+
   it('says that the client is gone when its request breaks off, and why', async () => {
     const { exchange, request } = make();
     const body = exchange.readBody();
@@ -263,11 +272,13 @@ describe('HttpExchange, by itself', () => {
     ] as const) {
       const { exchange, response } = make();
       const given = new Response().setStatusCode(status).setHeader('Content-LENGTH', '9').setBody('content');
+      given.setHeader('X-A', '1');
       await exchange.sendResponse(given);
       assert.deepEqual([response.headers.get('content-length'), response.calls], [length, ['end ']]);
+      assert.equal(response.headers.get('x-a'), '1');
       const streamed = make();
       await streamed.exchange.sendBody(given, 'content');
-      assert.deepEqual(streamed.response.calls, []);
+      assert.deepEqual([streamed.response.headers.get('content-length'), streamed.response.calls], [length, []]);
     }
   });
 
@@ -351,7 +362,8 @@ describe('HttpExchange, by itself', () => {
     await exchange.sendBody(head, '');
     await exchange.sendBody(undefined, Buffer.from('two'));
     assert.deepEqual([response.statusCode, response.calls], [202, ['write one', 'write two']]);
-    assert.throws(() => exchange.sendBody(undefined, 7 as unknown as string), TypeError);
+    assert.throws(() => exchange.sendBody(undefined, [7] as unknown as string), TypeError);
+    assert.equal(response.calls.length, 2);
   });
 
   it('has sends wait for room together, and go on when there is', async () => {
