@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError, InvalidStateError } from '../../lib/errors.ts';
 import type { Context } from '../../lib/server/context.ts';
+import { HttpExchange, type HttpExchangeHost, type HttpLimits } from '../../lib/server/http-exchange.ts';
+import { Response } from '../../lib/server/response.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -13,6 +18,479 @@ afterEach(cleanUp);
 function post(target: string, body: string, headers: Record<string, string> = {}): string {
   return httpRequest('POST', target, { 'Content-Length': String(Buffer.byteLength(body)), ...headers }) + body;
 }
+
+/** A response that sends nothing, and says what is done to it. */
+class StillResponse extends EventEmitter {
+  readonly calls: string[] = [];
+  readonly headers = new Map<string, unknown>();
+  /** What `write` answers: whether there is room for more. */
+  hasRoom = true;
+  /** Has `setHeader` or `end` fail. */
+  failing: 'setHeader' | 'end' | undefined;
+  statusCode = 200;
+  shouldKeepAlive = true;
+  headersSent = false;
+  destroyed = false;
+  writableEnded = false;
+  writableFinished = false;
+  writableLength = 0;
+  /** What is to be called once a piece has left. */
+  onLeft: (() => void) | undefined;
+
+  setHeader(name: string, value: unknown): void {
+    if (this.failing === 'setHeader') throw new TypeError('no such header');
+    this.headers.set(name.toLowerCase(), value);
+  }
+
+  hasHeader(name: string): boolean {
+    return this.headers.has(name.toLowerCase());
+  }
+
+  getHeaderNames(): string[] {
+    return [...this.headers.keys()];
+  }
+
+  removeHeader(name: string): void {
+    this.headers.delete(name);
+  }
+
+  flushHeaders(): void {
+    this.headersSent = true;
+    this.calls.push('flushHeaders');
+  }
+
+  write(chunk: string | Uint8Array, onLeft?: () => void): boolean {
+    this.headersSent = true;
+    this.calls.push(`write ${Buffer.from(chunk as string)}`);
+    this.onLeft = onLeft;
+    return this.hasRoom;
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (this.failing === 'end') throw new Error('cannot end');
+    this.headersSent = true;
+    this.writableEnded = true;
+    this.calls.push(chunk === undefined ? 'end' : `end ${Buffer.from(chunk)}`);
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.calls.push('destroy');
+  }
+}
+
+describe('HttpExchange, by itself', () => {
+  function make(changes: Partial<HttpLimits> = {}, headers: Record<string, string> = { host: 'here' }) {
+    const response = new StillResponse();
+    const socket = { destroyed: false, ended: 0, end: () => socket.ended++ };
+    const request = Object.assign(new Readable({ read() {} }), {
+      socket,
+      headers,
+      rawHeaders: [],
+      httpVersionMajor: 1,
+      httpVersionMinor: 1,
+    });
+    const host = {
+      limits: {
+        hosts: ['here'],
+        maxRequestBodyBytes: 10,
+        maxBackpressureBytes: 100,
+        backpressurePolicy: 'close',
+        ...changes,
+      } as HttpLimits,
+      unsentBytes: 0,
+      destroyed: 0,
+      taken: [] as number[],
+      room: undefined as Promise<void> | undefined,
+      takeBody(_exchange: HttpExchange, bytes: number) {
+        host.taken.push(bytes);
+        return host.room;
+      },
+      destroy: () => {
+        host.destroyed++;
+        socket.destroyed = true;
+      },
+    };
+    const exchange = new HttpExchange(
+      request as unknown as IncomingMessage,
+      response as unknown as ServerResponse,
+      host satisfies HttpExchangeHost,
+    );
+    return { exchange, request, response, socket, host };
+  }
+
+  const isGone = (error: unknown) =>
+    error instanceof ConnectionClosedError && error.closeCode === 1006 && error.reason === '';
+  const SENT = { name: 'InvalidStateError', code: 'WS_ERR_RESPONSE_SENT' };
+  const CUT = { name: 'LimitError', code: 'WS_ERR_BACKPRESSURE' };
+  const STREAM = () => new Response().setHeader('Content-Type', 'text/event-stream; charset=utf-8');
+
+  /** Says whether a promise has been settled, once all has run that can. */
+  async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+    let settled = false;
+    const note = () => {
+      settled = true;
+    };
+    promise.then(note, note);
+    await settle(2);
+    return settled;
+  }
+
+  it('is refused for a host that is not one of ours, and for nothing else', () => {
+    assert.equal(make().exchange.refusal, undefined);
+    assert.equal(make({ hosts: ['there'] }).exchange.refusal?.httpStatus, 421);
+    assert.equal(make({ hosts: '*' }, {}).exchange.refusal?.httpStatus, 400);
+  });
+
+  it('is open until the response is ended, or either side is gone', () => {
+    assert.equal(make().exchange.isOpen, true);
+    for (const part of ['destroyed', 'writableEnded'] as const) {
+      const { exchange, response } = make();
+      response[part] = true;
+      assert.equal(exchange.isOpen, false, part);
+    }
+    const { exchange, socket } = make();
+    socket.destroyed = true;
+    assert.equal(exchange.isOpen, false);
+  });
+
+  it('tells of its response: whether it has begun, what has not left, and its end', () => {
+    const { exchange, response } = make();
+    assert.deepEqual([exchange.isStarted, exchange.unsentBytes, exchange.isWebSocket], [false, 0, false]);
+    response.headersSent = true;
+    response.writableLength = 7;
+    assert.deepEqual([exchange.isStarted, exchange.unsentBytes], [true, 7]);
+    let closes = 0;
+    exchange.whenClosed(() => closes++);
+    assert.equal(closes, 0);
+    exchange.lose();
+    assert.deepEqual([closes, response.calls], [1, ['destroy']]);
+    response.emit('close');
+    assert.equal(closes, 1, 'once');
+  });
+
+  it('has the connection end behind it as long as its head can say so', () => {
+    const early = make();
+    early.exchange.endConnection();
+    assert.equal(early.response.shouldKeepAlive, false);
+    const late = make();
+    late.response.headersSent = true;
+    late.exchange.endConnection();
+    assert.equal(late.response.shouldKeepAlive, true);
+  });
+
+  it('reads a body of just the size that is taken, announced or not, in one piece or in several', async () => {
+    for (const headers of [{}, { 'content-length': '10' }]) {
+      for (const pieces of [['0123456789'], ['01234', '56789'], []]) {
+        const { exchange, request, host } = make({}, headers);
+        for (const piece of pieces) request.push(piece);
+        request.push(null);
+        const body = await soon('the body', exchange.readBody());
+        assert.equal(body.toString(), pieces.join(''));
+        assert.equal(
+          host.taken.reduce((sum, bytes) => sum + bytes, 0),
+          body.length,
+        );
+      }
+    }
+  });
+
+  it('refuses a body of a byte more: as soon as that is announced, or with the piece that is too much', async () => {
+    const tooLarge = { name: 'LimitError', code: 'WS_ERR_REQUEST_BODY_TOO_LARGE' };
+    const announced = make({}, { 'content-length': '11' });
+    await assert.rejects(soon('the refusal', announced.exchange.readBody()), tooLarge);
+    const { exchange, request, host } = make();
+    const body = exchange.readBody();
+    request.push('0123456789');
+    await until('the piece', () => host.taken.length === 1);
+    request.push('x');
+    await assert.rejects(soon('the refusal', body), tooLarge);
+    assert.deepEqual(host.taken, [10]);
+    assert.equal(request.destroyed, false, 'the answer is still to be sent over its connection');
+  });
+
+  it('reads on when there is room again, and nothing for a client that is gone then', async () => {
+    for (const isGoneThen of [false, true]) {
+      const { exchange, request, host, socket } = make();
+      const gate = defer();
+      host.room = gate.promise;
+      request.push('01234');
+      const body = exchange.readBody();
+      body.catch(() => {});
+      await until('the first piece', () => host.taken.length === 1);
+      request.push('56789');
+      request.push(null);
+      assert.equal(await isSettled(body), false);
+      assert.equal(host.taken.length, 1);
+      socket.destroyed = isGoneThen;
+      gate.resolve();
+      if (isGoneThen) await assert.rejects(soon('the end', body), isGone);
+      else assert.equal((await soon('the body', body)).toString(), '0123456789');
+    }
+  });
+
+  it('reads a body that came whole of a client that has left since', async () => {
+    const { exchange, request, socket } = make();
+    request.push('whole');
+    request.push(null);
+    socket.destroyed = true;
+    assert.equal((await soon('the body', exchange.readBody())).toString(), 'whole');
+  });
+
+  it('says that the client is gone when its request breaks off, and why', async () => {
+    const { exchange, request } = make();
+    const body = exchange.readBody();
+    const cause = new Error('aborted');
+    request.destroy(cause);
+    await assert.rejects(soon('the end', body), (error) => isGone(error) && (error as Error).cause === cause);
+  });
+
+  it('sends a whole response: status, headers, length and content', async () => {
+    for (const body of ['héé', Buffer.from('héé')]) {
+      const { exchange, response } = make();
+      await exchange.sendResponse(new Response().setStatusCode(201).setHeader('X-A', ['1', '2']).setBody(body));
+      assert.deepEqual([response.statusCode, response.calls], [201, ['end héé']]);
+      assert.deepEqual(
+        [...response.headers],
+        [
+          ['x-a', ['1', '2']],
+          ['content-length', 5],
+        ],
+      );
+    }
+  });
+
+  it('leaves out what frames the content otherwise, and content that there cannot be', async () => {
+    const own = make();
+    const headers = new Response().setHeader('Transfer-Encoding', 'gzip').setHeader('Content-Length', '9').setBody('x');
+    await own.exchange.sendResponse(headers);
+    assert.deepEqual([...own.response.headers], [['content-length', '9']]);
+    for (const [status, length] of [
+      [204, undefined],
+      [205, 0],
+      [304, undefined],
+    ] as const) {
+      const { exchange, response } = make();
+      const given = new Response().setStatusCode(status).setHeader('Content-LENGTH', '9').setBody('content');
+      given.setHeader('X-A', '1');
+      await exchange.sendResponse(given);
+      assert.deepEqual([response.headers.get('content-length'), response.calls], [length, ['end ']]);
+      assert.equal(response.headers.get('x-a'), '1');
+      const streamed = make();
+      await streamed.exchange.sendBody(given, 'content');
+      assert.deepEqual([streamed.response.headers.get('content-length'), streamed.response.calls], [length, []]);
+    }
+  });
+
+  it('refuses a second response, and one to a client that is gone', async () => {
+    const { exchange } = make();
+    await exchange.sendResponse(new Response());
+    await assert.rejects(exchange.sendResponse(new Response()), SENT);
+    const begun = make();
+    begun.response.headersSent = true;
+    await assert.rejects(begun.exchange.sendResponse(new Response()), SENT);
+    const ended = make();
+    ended.response.writableEnded = true;
+    await assert.rejects(ended.exchange.sendResponse(new Response()), SENT);
+    await assert.rejects(ended.exchange.sendBody(undefined, 'x'), SENT);
+    const gone = make();
+    gone.socket.destroyed = true;
+    await assert.rejects(gone.exchange.sendResponse(new Response()), isGone);
+    await assert.rejects(gone.exchange.sendBody(undefined, 'x'), isGone);
+    assert.deepEqual(gone.response.calls, []);
+  });
+
+  it('cuts the connection above maxBackpressureBytes, and not at it, nor with the policy wait', async () => {
+    for (const [unsentBytes, policy, isCut] of [
+      [100, 'close', false],
+      [101, 'close', true],
+      [101, 'drop', true],
+      [101, 'wait', false],
+    ] as const) {
+      for (const send of ['sendResponse', 'sendBody'] as const) {
+        const { exchange, host, response } = make({ backpressurePolicy: policy });
+        host.unsentBytes = unsentBytes;
+        const sent = send === 'sendBody' ? exchange.sendBody(undefined, 'x') : exchange.sendResponse(new Response());
+        if (isCut) await assert.rejects(sent, CUT);
+        else await sent;
+        assert.deepEqual([host.destroyed, response.calls.length], isCut ? [1, 0] : [0, 1]);
+      }
+    }
+  });
+
+  it('begins an event stream with its head, and with the content that was set', async () => {
+    const empty = make();
+    await empty.exchange.sendResponse(STREAM());
+    assert.deepEqual(empty.response.calls, ['flushHeaders']);
+    const { exchange, response } = make();
+    await exchange.sendResponse(STREAM().setBody('data: 1\n\n'));
+    assert.deepEqual(response.calls, ['flushHeaders', 'write data: 1\n\n']);
+    assert.equal(response.hasHeader('content-length'), false);
+    const other = make();
+    await other.exchange.sendResponse(new Response().setHeader('Content-Type', 'x-text/event-stream').setBody('whole'));
+    assert.deepEqual(other.response.calls, ['end whole']);
+  });
+
+  it('sends what was set, unless that was done, and ends the connection behind the last', async () => {
+    const kept = make();
+    await kept.exchange.send(new Response().setBody('once'), false);
+    await kept.exchange.send(new Response().setBody('twice'), false);
+    assert.deepEqual([kept.response.calls, kept.response.shouldKeepAlive], [['end once'], true]);
+    const last = make();
+    await last.exchange.send(new Response().setBody('last'), true);
+    assert.deepEqual([last.response.calls, last.response.shouldKeepAlive], [['end last'], false]);
+    assert.equal(last.socket.ended, 0);
+    last.response.emit('finish');
+    assert.equal(last.socket.ended, 1);
+    const begun = make();
+    await begun.exchange.sendBody(undefined, 'part');
+    await begun.exchange.send(new Response().setBody('whole'), false);
+    assert.deepEqual(begun.response.calls, ['write part']);
+    await begun.exchange.send(new Response().setBody('whole'), true);
+    assert.deepEqual(begun.response.calls, ['write part', 'end']);
+    const gone = make();
+    gone.response.destroyed = true;
+    await gone.exchange.send(new Response(), false);
+    assert.deepEqual(gone.response.calls, []);
+  });
+
+  it('sends a stream in pieces, under the head that was set before the first', async () => {
+    const { exchange, response } = make();
+    const head = new Response().setStatusCode(202);
+    await exchange.sendBody(head, 'one');
+    head.setStatusCode(500);
+    await exchange.sendBody(head, '');
+    await exchange.sendBody(undefined, Buffer.from('two'));
+    assert.deepEqual([response.statusCode, response.calls], [202, ['write one', 'write two']]);
+    assert.throws(() => exchange.sendBody(undefined, [7] as unknown as string), TypeError);
+    assert.equal(response.calls.length, 2);
+  });
+
+  it('has sends wait for room together, and go on when there is', async () => {
+    const { exchange, response } = make();
+    response.hasRoom = false;
+    const sends = ['one', 'two'].map((piece) => exchange.sendBody(undefined, piece));
+    assert.equal(response.listenerCount('drain'), 1);
+    assert.equal(await isSettled(Promise.race(sends)), false);
+    response.emit('drain');
+    await soon('both', Promise.all(sends));
+    assert.deepEqual([response.listenerCount('drain'), response.listenerCount('close')], [0, 0]);
+    const next = exchange.sendBody(undefined, 'three');
+    assert.equal(await isSettled(next), false, 'waits anew');
+    response.emit('drain');
+    await soon('the next', next);
+  });
+
+  it('rejects sends that wait when the client goes, and not when the response left as a whole', async () => {
+    for (const [destroyed, writableFinished] of [
+      [true, false],
+      [true, true],
+      [false, false],
+    ] as const) {
+      const { exchange, response } = make();
+      response.hasRoom = false;
+      const sent = exchange.sendBody(undefined, 'piece');
+      Object.assign(response, { destroyed, writableFinished });
+      response.emit('close');
+      if (destroyed && !writableFinished) await assert.rejects(soon('the end', sent), isGone);
+      else await soon('the end', sent);
+    }
+    // Nobody awaits this one, and the process lives.
+    const { exchange, response } = make();
+    response.hasRoom = false;
+    void exchange.sendBody(undefined, 'piece');
+    response.destroyed = true;
+    response.emit('close');
+    await settle(2);
+  });
+
+  it('sends its head at flush, once, and waits until what was sent has left, or never will', async () => {
+    const { exchange, response } = make();
+    const first = exchange.flush(new Response().setStatusCode(202));
+    assert.deepEqual([response.statusCode, response.calls], [202, ['flushHeaders', 'write ']]);
+    assert.equal(await isSettled(first), false);
+    response.onLeft!();
+    await soon('the first', first);
+    assert.equal(response.listenerCount('close'), 0);
+    const second = exchange.flush(undefined);
+    assert.deepEqual(response.calls, ['flushHeaders', 'write ', 'write ']);
+    assert.equal(await isSettled(second), false);
+    response.emit('close');
+    await soon('the second', second);
+    const bare = make();
+    void bare.exchange.flush(undefined);
+    assert.deepEqual(bare.response.calls, ['flushHeaders', 'write ']);
+    const gone = make();
+    gone.response.destroyed = true;
+    await soon('the third', gone.exchange.flush(undefined));
+    assert.deepEqual(gone.response.calls, []);
+  });
+
+  it('ends the connection at close, behind what was sent', async () => {
+    for (const writableFinished of [false, true]) {
+      const { exchange, response, socket } = make();
+      response.writableFinished = writableFinished;
+      await exchange.close(new Response().setBody('last'));
+      assert.deepEqual([response.calls, response.shouldKeepAlive], [['end last'], false]);
+      assert.equal(socket.ended, writableFinished ? 1 : 0);
+      response.emit('finish');
+      response.emit('finish');
+      assert.equal(socket.ended, 1);
+    }
+    const bare = make();
+    await bare.exchange.close(undefined);
+    assert.deepEqual(bare.response.calls, ['end ']);
+  });
+
+  it('is finished behind the last handler: with what was set, or the end of what was begun', async () => {
+    const whole = make();
+    await whole.exchange.finish(new Response().setBody('whole'));
+    await whole.exchange.finish(new Response().setBody('again'));
+    assert.deepEqual(whole.response.calls, ['end whole']);
+    const begun = make();
+    await begun.exchange.sendBody(undefined, 'part');
+    await begun.exchange.finish(new Response().setBody('ignored'));
+    assert.deepEqual(begun.response.calls, ['write part', 'end']);
+    const events = make();
+    await events.exchange.finish(STREAM());
+    assert.deepEqual(events.response.calls, ['flushHeaders', 'end']);
+    const gone = make();
+    gone.socket.destroyed = true;
+    await gone.exchange.finish(new Response());
+    assert.deepEqual(gone.response.calls, []);
+  });
+
+  it('is abandoned with a status of its own, or the one that was set, and with none of the headers before', async () => {
+    for (const [response, status] of [
+      [new Response().setBody('why'), 500],
+      [new Response().setStatusCode(502).setBody('why'), 502],
+    ] as const) {
+      const made = make();
+      made.response.setHeader('X-Before', '1');
+      made.exchange.abandon(500, response);
+      await settle(1);
+      assert.deepEqual([made.response.statusCode, made.response.calls], [status, ['end why']]);
+      assert.equal(made.response.hasHeader('x-before'), false);
+    }
+  });
+
+  it('is abandoned in the middle of a stream by cutting it, and not at all behind its end', async () => {
+    const begun = make();
+    await begun.exchange.sendBody(undefined, 'part');
+    begun.exchange.abandon(500, new Response());
+    assert.deepEqual(begun.response.calls, ['write part', 'destroy']);
+    const ended = make();
+    await ended.exchange.finish(new Response());
+    ended.exchange.abandon(500, new Response());
+    await settle(1);
+    assert.deepEqual(ended.response.calls, ['end ']);
+    const broken = make();
+    broken.response.failing = 'end';
+    broken.exchange.abandon(500, new Response());
+    await settle(1);
+    assert.deepEqual(broken.response.calls, ['destroy'], 'what cannot be sent');
+  });
+});
 
 describe('HttpExchange, whole responses', () => {
   it('sends what was set, at the end of the chain', async () => {

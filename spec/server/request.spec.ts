@@ -2,67 +2,15 @@ import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { UpgradeHead } from '../../lib/handshake/upgrade.ts';
+import type { Connection } from '../../lib/net/connection.ts';
 import { Request } from '../../lib/server/request.ts';
 import { RequestHead } from '../../lib/server/request-head.ts';
+import { WebSocketStream } from '../../lib/server/websocket-stream.ts';
 
-function head(
-  url: string | undefined,
-  headers: Record<string, string | string[]> = {},
-  socket: object = {},
-): RequestHead {
+function head(url: string, headers: Record<string, string> = {}): RequestHead {
   const request = { method: 'PUT', url, httpVersionMajor: 1, httpVersionMinor: 1, headers } as UpgradeHead;
-  return new RequestHead(request, socket as Duplex);
+  return new RequestHead(request, {} as Duplex);
 }
-
-describe('RequestHead', () => {
-  const targets: [target: string | undefined, path: string, query: Record<string, string>][] = [
-    ['/', '/', {}],
-    [undefined, '/', {}],
-    ['/a/b?x=1&y=2', '/a/b', { x: '1', y: '2' }],
-    ['/a?', '/a', {}],
-    ['/a?x', '/a', { x: '' }],
-    ['/a?x=1?y=2', '/a', { x: '1?y=2' }],
-    ['/a?x=a%20b+c&%C3%A9=%E2%82%AC', '/a', { x: 'a b c', é: '€' }],
-    ['/a?x=%', '/a', { x: '%' }],
-    ['/a?x=1&x=2', '/a', { x: '2' }],
-    ['/a#hash?x=1', '/a', {}],
-    ['/a?x=1#hash', '/a', { x: '1' }],
-    ['/a%20b', '/a b', {}],
-    ['http://host/a?x=1', '/a', { x: '1' }],
-    ['//host/a', '//host/a', {}],
-    ['*', '*', {}],
-  ];
-  for (const [target, path, query] of targets) {
-    it(`splits ${target} into path and query`, () => {
-      const split = head(target);
-      assert.equal(split.path, path);
-      assert.deepEqual(Object.fromEntries(split.querys), query);
-    });
-  }
-
-  it('keeps names that objects have by birth apart from those', () => {
-    const request = head('/?__proto__=1&constructor=2');
-    assert.equal(request.querys.get('__proto__'), '1');
-    assert.equal(request.querys.get('toString'), undefined);
-    assert.equal(request.header('constructor'), undefined);
-    assert.equal(request.header('__proto__'), undefined);
-  });
-
-  it('gives headers in any case of letters, repeated ones joined', () => {
-    const request = head('/', { host: 'h', 'x-a': '1', 'set-cookie': ['a', 'b'] });
-    assert.equal(request.host, 'h');
-    assert.equal(request.header('X-A'), '1');
-    assert.equal(request.header('set-cookie'), 'a, b');
-    assert.deepEqual(Object.fromEntries(request.headers), { host: 'h', 'x-a': '1', 'set-cookie': 'a, b' });
-    assert.equal(request.headers, request.headers, 'made once');
-  });
-
-  it('knows where the peer is, if the transport does', () => {
-    assert.equal(head('/').address, undefined);
-    const socket = { remoteAddress: '::1', remotePort: 7 };
-    assert.deepEqual(head('/', {}, socket).address, { address: '::1', port: 7 });
-  });
-});
 
 describe('Request', () => {
   it('tells of its head', () => {
@@ -88,6 +36,7 @@ describe('Request', () => {
     assert.ok(bytes.getBody() instanceof Uint8Array);
     assert.throws(() => new Request(head('/'), 'no json').getBodyJson(), SyntaxError);
     assert.equal(text.setBody('new').getBody(), 'new');
+    assert.equal(text.setBody('\ud800').getBodyString(), '\ud800', 'as it is, also what UTF-8 cannot say');
   });
 
   it('takes the bytes of a view, and not the memory around it', () => {
@@ -95,5 +44,61 @@ describe('Request', () => {
     assert.equal(new Request(head('/'), view).getBodyString(), '');
     const middle = Buffer.from('around middle around').subarray(7, 13);
     assert.equal(new Request(head('/'), middle).getBodyString(), 'middle');
+  });
+
+  it('lends its bytes to a reader, of text as well, and gives back what that returns', () => {
+    for (const body of ['héllo', new Uint8Array(Buffer.from('héllo'))]) {
+      const request = new Request(head('/'), body);
+      assert.equal(
+        request.readBody((bytes) => bytes.toString()),
+        'héllo',
+      );
+    }
+  });
+});
+
+describe('Request.websocketRequestFromStream', () => {
+  /** A stream over a connection that only remembers how it was asked. */
+  function makeStream() {
+    const asked: unknown[] = [];
+    const connection = {
+      receive(options: unknown, map: (data: string) => Request) {
+        asked.push(options);
+        return map('message');
+      },
+    };
+    return { asked, stream: new WebSocketStream(connection as unknown as Connection, head('/path')) };
+  }
+
+  it('makes requests of the messages, with the head of the stream', () => {
+    const { stream } = makeStream();
+    const request = Request.websocketRequestFromStream(stream) as unknown as Request;
+    assert.ok(request instanceof Request);
+    assert.deepEqual([request.getBody(), request.getPath(), request.getMethod()], ['message', '/path', 'PUT']);
+  });
+
+  it('asks for a limit of time, or a signal, only where one is given', () => {
+    const { stream, asked } = makeStream();
+    const { signal } = new AbortController();
+    Request.websocketRequestFromStream(stream);
+    Request.websocketRequestFromStream(stream, 0, {});
+    Request.websocketRequestFromStream(stream, 7);
+    Request.websocketRequestFromStream(stream, 0, { signal });
+    Request.websocketRequestFromStream(stream, 7, { signal });
+    assert.deepEqual(asked.slice(0, 2), [undefined, undefined]);
+    assert.deepEqual(asked.slice(2), [
+      { timeoutMs: 7, signal: undefined },
+      { timeoutMs: 0, signal },
+      { timeoutMs: 7, signal },
+    ]);
+  });
+
+  it('refuses what is no stream, at once', () => {
+    for (const stream of [undefined, {}, Object.create(null)]) {
+      assert.throws(() => Request.websocketRequestFromStream(stream), {
+        name: 'InvalidStateError',
+        code: 'WS_ERR_NOT_A_STREAM',
+      });
+    }
   });
 });

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { duplexPair } from 'node:stream';
-import { afterEach, describe, it } from 'node:test';
+import { type Duplex, duplexPair } from 'node:stream';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import type { Context } from '../../lib/server/context.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
+import type { RequestHead } from '../../lib/server/request-head.ts';
+import { Response } from '../../lib/server/response.ts';
 import type { Server } from '../../lib/server/server.ts';
+import { UpgradeExchange } from '../../lib/server/upgrade-exchange.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -20,6 +23,187 @@ import {
 } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
+
+/** A socket that sends nothing, and says what is done to it. */
+class StillSocket extends EventEmitter {
+  readonly calls: string[] = [];
+  isFailing = false;
+  destroyed = false;
+  closed = false;
+  writable = true;
+
+  write(text: string, encoding: BufferEncoding): void {
+    if (this.isFailing) throw new Error('cannot write');
+    this.calls.push(`write ${text} ${encoding}`);
+  }
+
+  end(bytes: Uint8Array): void {
+    if (this.isFailing) throw new Error('cannot end');
+    this.writable = false;
+    this.calls.push(`end ${Buffer.from(bytes)}`);
+  }
+
+  resume(): void {
+    this.calls.push('resume');
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.calls.push('destroy');
+  }
+}
+
+describe('UpgradeExchange, by itself', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
+  afterEach(() => mock.timers.reset());
+
+  function make() {
+    const socket = new StillSocket();
+    const told: string[] = [];
+    const exchange = new UpgradeExchange({ method: 'GET' } as RequestHead, socket as unknown as Duplex, {
+      onUpgradeWaiting: (which) => told.push(which === exchange ? 'waiting' : 'another'),
+      onUpgradeOver: (which) => told.push(which === exchange ? 'over' : 'another'),
+    });
+    /** The first line of the answer, and its last. */
+    const answer = () => {
+      const lines = (socket.calls.find((call) => call.startsWith('end ')) ?? 'end ').slice(4).split('\r\n');
+      return [lines[0], lines.at(-1)];
+    };
+    return { socket, exchange, told, answer };
+  }
+
+  it('is over once it is answered, and when the client is gone or will read nothing', () => {
+    assert.equal(make().exchange.isOver, false);
+    const answered = make();
+    answered.exchange.accept('head');
+    assert.equal(answered.exchange.isOver, true);
+    const destroyed = make();
+    destroyed.socket.destroyed = true;
+    assert.equal(destroyed.exchange.isOver, true);
+    const ended = make();
+    ended.socket.writable = false;
+    assert.equal(ended.exchange.isOver, true);
+  });
+
+  it('is accepted by its head alone, and nobody is told of what did not wait', () => {
+    const { exchange, socket, told } = make();
+    exchange.accept('hé');
+    assert.deepEqual([socket.calls, told, socket.eventNames()], [['write hé latin1'], [], []]);
+    const failing = make();
+    failing.socket.isFailing = true;
+    failing.exchange.accept('head');
+    assert.deepEqual(failing.socket.calls, ['destroy']);
+  });
+
+  it('waits no longer once it is accepted', () => {
+    const { exchange, socket, told } = make();
+    exchange.expireAfter(100);
+    assert.deepEqual(told, ['waiting']);
+    exchange.accept('head');
+    assert.deepEqual([told, socket.eventNames()], [['waiting', 'over'], []]);
+    mock.timers.tick(100);
+    assert.deepEqual(socket.calls, ['write head latin1']);
+    exchange.destroy();
+    assert.deepEqual(told, ['waiting', 'over'], 'once');
+  });
+
+  it('is refused with 408 in time, and then cut unless the client leaves', () => {
+    const { exchange, socket, told, answer } = make();
+    exchange.expireAfter(100);
+    mock.timers.tick(99);
+    assert.deepEqual(socket.calls, []);
+    mock.timers.tick(1);
+    assert.equal(answer()[0], 'HTTP/1.1 408 Request Timeout');
+    assert.notEqual(answer()[1], '');
+    assert.deepEqual([socket.calls.at(-1), socket.listenerCount('data'), told], ['resume', 1, ['waiting']]);
+    socket.emit('data');
+    mock.timers.tick(1999);
+    assert.equal(socket.destroyed, false);
+    mock.timers.tick(1);
+    assert.equal(socket.destroyed, true);
+    assert.deepEqual([told, socket.listenerCount('close')], [['waiting', 'over'], 0]);
+  });
+
+  it('is over when its client leaves, and cut no more', () => {
+    const { exchange, socket, told } = make();
+    exchange.refuseWith(403, '');
+    assert.deepEqual(told, ['waiting']);
+    socket.emit('close');
+    mock.timers.tick(2000);
+    assert.deepEqual([told, socket.calls.at(-1)], [['waiting', 'over'], 'resume']);
+  });
+
+  it('does not wait for what is over, nor for what is gone already', () => {
+    const answered = make();
+    answered.exchange.accept('head');
+    answered.exchange.expireAfter(100);
+    assert.deepEqual(answered.told, []);
+    const gone = make();
+    gone.socket.closed = true;
+    gone.exchange.expireAfter(100);
+    assert.deepEqual([gone.told, gone.socket.eventNames()], [[], []]);
+    mock.timers.tick(100);
+    assert.deepEqual(gone.socket.calls, []);
+  });
+
+  it('is refused once; where there can be no answer it is cut', () => {
+    const { exchange, socket } = make();
+    exchange.refuseWith(403, 'first');
+    exchange.refuseWith(404, 'second');
+    exchange.giveUp();
+    assert.equal(socket.calls.length, 2);
+    const mute = make();
+    mute.socket.writable = false;
+    mute.exchange.refuseWith(403, '');
+    assert.deepEqual(mute.socket.calls, ['destroy']);
+    const failing = make();
+    failing.socket.isFailing = true;
+    failing.exchange.refuseWith(403, '');
+    assert.deepEqual([failing.socket.calls, failing.told], [['destroy'], []]);
+  });
+
+  it('sends what was set, else 403; and a status of its own where one is given', async () => {
+    const cases: [name: string, refuse: (exchange: UpgradeExchange) => unknown, status: string, body: string][] = [
+      ['all', (exchange) => exchange.refuse(new Response().setStatusCode(404).setBody('no')), '404 Not Found', 'no'],
+      ['a body', (exchange) => exchange.refuse(new Response().setBody('no')), '403 Forbidden', 'no'],
+      ['a fallback', (exchange) => exchange.refuse(new Response(), 404), '404 Not Found', ''],
+      ['sendResponse', (exchange) => exchange.sendResponse(new Response().setBody('no')), '403 Forbidden', 'no'],
+      ['send', (exchange) => exchange.send(new Response().setBody('no')), '403 Forbidden', 'no'],
+      ['close', (exchange) => exchange.close(new Response().setStatusCode(404)), '404 Not Found', ''],
+      ['close alone', (exchange) => exchange.close(undefined), '403 Forbidden', ''],
+    ];
+    for (const [name, refuse, status, body] of cases) {
+      const { exchange, answer } = make();
+      await refuse(exchange);
+      assert.deepEqual(answer(), [`HTTP/1.1 ${status}`, body], name);
+    }
+    const { exchange, socket } = make();
+    exchange.refuse(new Response().setHeader('X-A', '1'));
+    assert.match(socket.calls[0]!, /\r\nX-A: 1\r\n/);
+  });
+
+  it('sends nothing where nothing was set, nothing twice, and no message', async () => {
+    const { exchange, socket } = make();
+    await exchange.send(new Response().setHeader('X-A', '1'));
+    await exchange.flush();
+    assert.deepEqual(socket.calls, []);
+    await assert.rejects(exchange.sendBody(), { name: 'InvalidStateError', code: 'WS_ERR_SERVER_STATE' });
+    await exchange.sendResponse(new Response());
+    await assert.rejects(exchange.sendResponse(new Response()), { code: 'WS_ERR_RESPONSE_SENT' });
+  });
+
+  it('is cut, and over by that: what is no socket may never say that it is closed', () => {
+    const { exchange, socket, told } = make();
+    exchange.expireAfter(100);
+    exchange.destroy();
+    assert.deepEqual([socket.calls, told, socket.eventNames()], [['destroy'], ['waiting', 'over'], []]);
+    socket.emit('close');
+    assert.deepEqual(told, ['waiting', 'over']);
+    const open = make();
+    open.exchange.giveUp();
+    assert.deepEqual(open.socket.calls, ['destroy']);
+  });
+});
 
 /** The ways into a server: its own port, and the 'upgrade' event of node:http. All give the same answers. */
 const ROADS: [name: string, listen: (server: Server) => Promise<number>][] = [

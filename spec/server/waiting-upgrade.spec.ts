@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
-import { ConnectionClosedError } from '../../lib/errors.ts';
+import { ConnectionClosedError, type HandshakeError } from '../../lib/errors.ts';
 import { Server } from '../../lib/server/server.ts';
+import { responseUnderWay, WaitingUpgrade } from '../../lib/server/waiting-upgrade.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { memoryPair } from '../support/connections.ts';
 import { makeServer, run } from '../support/running-server.ts';
@@ -52,6 +54,154 @@ async function makeAttached(server: Server, gate: Promise<unknown>): Promise<Htt
 }
 
 const portOf = (http: HttpServer) => (http.address() as AddressInfo).port;
+
+/** A socket that reads nothing by itself, and says what is done to it. */
+class StillSocket extends EventEmitter {
+  readonly calls: string[] = [];
+  destroyed = false;
+  _paused = true;
+  _httpMessage: unknown = null;
+
+  pause(): void {
+    this.calls.push('pause');
+  }
+
+  resume(): void {
+    this.calls.push('resume');
+  }
+
+  end(): void {
+    this.calls.push('end');
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.calls.push('destroy');
+  }
+}
+
+class StillResponse extends EventEmitter {
+  writableNeedDrain = false;
+}
+
+describe('WaitingUpgrade, by itself', () => {
+  const KIB = 1024;
+
+  function make() {
+    const socket = new StillSocket();
+    const response = new StillResponse();
+    const turns: [head: string, refusal: HandshakeError | undefined][] = [];
+    let gone = 0;
+    const waiting = new WaitingUpgrade(
+      socket as unknown as Duplex,
+      Buffer.from('head '),
+      response as unknown as ServerResponse,
+      100,
+      { onTurn: (head, refusal) => turns.push([head.toString(), refusal]), onGone: () => gone++ },
+    );
+    return { socket, response, waiting, turns, gone: () => gone };
+  }
+
+  it('knows the response that is under way on a socket, if any', () => {
+    const response = new StillResponse();
+    const of = (socket: object) => responseUnderWay(socket as Duplex);
+    assert.equal(of({ _httpMessage: response }), response);
+    assert.equal(of({ _httpMessage: null }), undefined);
+    assert.equal(of({}), undefined);
+  });
+
+  it('has its turn behind the last response, with all that came meanwhile', () => {
+    const { socket, response, turns } = make();
+    assert.equal(socket._paused, false);
+    socket.emit('data', Buffer.from('one '));
+    const second = new StillResponse();
+    socket._httpMessage = second;
+    response.emit('close');
+    assert.deepEqual(turns, []);
+    socket.emit('data', Buffer.from('two'));
+    socket._httpMessage = null;
+    response.emit('close');
+    assert.deepEqual(turns, [], 'of the first no more is heard');
+    second.emit('close');
+    assert.deepEqual(turns, [['head one two', undefined]]);
+    assert.deepEqual([socket.calls, socket.eventNames()], [['pause'], []]);
+  });
+
+  it('is refused in time, throws away what it held, and reads on', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { socket, response, turns } = make();
+    socket.emit('data', Buffer.from('before'));
+    t.mock.timers.tick(99);
+    assert.deepEqual(socket.calls, []);
+    t.mock.timers.tick(1);
+    assert.deepEqual(socket.calls, ['resume']);
+    socket.emit('data', Buffer.alloc(65 * KIB));
+    assert.deepEqual(socket.calls, ['resume'], 'it is not read in vain');
+    response.emit('close');
+    assert.deepEqual([turns[0]![0], turns[0]![1]?.httpStatus], ['', 408]);
+  });
+
+  it('keeps the first reason that it is refused for, and asks for no other in time', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { socket, response, waiting, turns } = make();
+    waiting.refuseWith(503, 'closing');
+    t.mock.timers.tick(100);
+    assert.deepEqual(socket.calls, ['resume']);
+    waiting.refuseWith(400, 'another');
+    response.emit('close');
+    assert.equal(turns[0]![1]?.httpStatus, 503);
+    assert.equal(turns[0]![1]?.message, 'closing');
+  });
+
+  it('has no time limit any more once it has had its turn', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { socket, response } = make();
+    response.emit('close');
+    t.mock.timers.tick(100);
+    assert.deepEqual(socket.calls, ['pause']);
+  });
+
+  it('reads no more when it holds more than 64 KiB, the head included', () => {
+    const { socket } = make();
+    socket.emit('data', Buffer.alloc(32 * KIB));
+    socket.emit('data', Buffer.alloc(32 * KIB - 'head '.length));
+    assert.deepEqual(socket.calls, []);
+    socket.emit('data', Buffer.alloc(1));
+    assert.deepEqual(socket.calls, ['pause']);
+  });
+
+  it('does for the socket what node:http did: ends it, and tells the response that there is room', () => {
+    const { socket, response } = make();
+    let drains = 0;
+    response.on('drain', () => drains++);
+    socket.emit('drain');
+    assert.equal(drains, 0);
+    response.writableNeedDrain = true;
+    socket.emit('drain');
+    assert.equal(drains, 1);
+    const second = new StillResponse();
+    second.writableNeedDrain = true;
+    second.on('drain', () => drains++);
+    socket._httpMessage = second;
+    response.emit('close');
+    socket.emit('drain');
+    assert.equal(drains, 2);
+    socket.emit('end');
+    assert.deepEqual(socket.calls, ['end']);
+  });
+
+  it('is let go of when the connection is gone, and has no turn then', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { socket, response, waiting, turns, gone } = make();
+    waiting.destroy();
+    assert.deepEqual([socket.calls, gone()], [['destroy'], 0]);
+    response.emit('close');
+    socket.emit('close');
+    assert.deepEqual([turns, gone(), socket.eventNames()], [[], 1, []]);
+    t.mock.timers.tick(100);
+    assert.deepEqual(socket.calls, ['destroy']);
+  });
+});
 
 describe('An upgrade behind a response', () => {
   it('leaves a stream its way to a client that reads, and is answered behind it', async () => {

@@ -1,15 +1,393 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { afterEach, describe, it, mock } from 'node:test';
 import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError, TimeoutError } from '../../lib/errors.ts';
+import { Connection } from '../../lib/net/connection.ts';
+import { RESOLVED } from '../../lib/net/promises.ts';
 import type { Context } from '../../lib/server/context.ts';
 import { Request } from '../../lib/server/request.ts';
+import type { RequestHead } from '../../lib/server/request-head.ts';
+import { type SessionHandlers, WebSocketSession } from '../../lib/server/websocket-session.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
-import { cleanUp } from '../support/clean-up.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { CONNECTION_LIMITS, memoryPair } from '../support/connections.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
+
+describe('WebSocketSession, by itself', () => {
+  /** A session over a transport of its own, which has not started. */
+  async function make(changes: Partial<SessionHandlers> = {}) {
+    const [here, there] = await memoryPair();
+    const handled: string[] = [];
+    const reported: { error: unknown; ctx: Context }[] = [];
+    const closed: WebSocketSession[] = [];
+    const handlers: SessionHandlers = {
+      opening: [],
+      message: [(ctx) => void handled.push(ctx.getRequestBodyString())],
+      ownsStream: false,
+      ...changes,
+    };
+    const host = {
+      reportError: async (error: unknown, ctx: Context) => void reported.push({ error, ctx }),
+      onSessionClosed: (session: WebSocketSession) => void closed.push(session),
+    };
+    const session = new WebSocketSession({} as RequestHead, host, handlers, here, CONNECTION_LIMITS, {
+      subprotocol: 'chat',
+      compression: undefined,
+    });
+    onCleanUp(() => session.destroy());
+    const client = new WsClient(there);
+    const start = (head: Buffer = Buffer.alloc(0)) => session.start(head);
+    return { session, handled, reported, closed, start, client };
+  }
+
+  /** Handlers that wait for a gate each, in order, and what they were called with. */
+  function makeGates(count: number) {
+    const gates = Array.from({ length: count }, () => defer());
+    const begun: string[] = [];
+    const handler = (ctx: Context): Promise<void> => {
+      begun.push(ctx.getRequestBodyString());
+      return gates[begun.length - 1]!.promise;
+    };
+    return { gates, begun, handler };
+  }
+
+  const lend = (session: WebSocketSession, text: string): boolean => {
+    const bytes = Buffer.from(`-${text}-`);
+    return session.takeLent(bytes, 1, bytes.length - 1);
+  };
+
+  it('handles nothing before it has started, and messages at once from then on', async () => {
+    const { session, handled, start } = await make();
+    assert.deepEqual([session.isBusy, session.isWebSocket], [true, true]);
+    start();
+    assert.equal(session.isBusy, false);
+    assert.equal(session.takeMessage('text'), true);
+    assert.equal(lend(session, 'lent'), true);
+    assert.deepEqual([handled, session.isBusy], [['text', 'lent'], false]);
+  });
+
+  it('runs what opens it first, and counts that as handling while it is called', async () => {
+    const seen: unknown[] = [];
+    const made = await make({
+      opening: [
+        (ctx) => {
+          const { isBusy, isHandling, stream } = made.session;
+          seen.push(isBusy, isHandling, ctx.getStream() === stream, ctx.getRequestBody());
+        },
+      ],
+    });
+    made.start(clientFrame(0x81, 'early'));
+    assert.deepEqual(seen, [true, true, true, '']);
+    await until('the message', () => made.handled.length === 1);
+    assert.deepEqual([made.session.isBusy, made.session.isHandling], [false, false]);
+  });
+
+  it('lets messages wait for what opens it, and counts that as handling only once one is there', async () => {
+    const { gates, handler } = makeGates(1);
+    const { session, handled, start, client } = await make({ opening: [handler] });
+    start();
+    assert.deepEqual([session.isBusy, session.isHandling], [true, false]);
+    assert.equal(session.takeMessage('refused'), false);
+    assert.equal(lend(session, 'refused'), false);
+    client.send('waits');
+    await until('the message', () => session.isHandling);
+    gates[0]!.resolve();
+    await until('the message', () => handled.length === 1);
+    assert.deepEqual(handled, ['waits']);
+  });
+
+  it('counts what opens it as handling the message that it has taken', async () => {
+    const gate = defer();
+    let got: unknown;
+    const { session, start, client } = await make({
+      opening: [
+        async (ctx) => {
+          got = (await Request.websocketRequestFromStream(ctx.getStream()!)).getBody();
+          await gate.promise;
+        },
+      ],
+    });
+    start();
+    assert.equal(session.isHandling, false);
+    client.send('taken');
+    await until('the message', () => got === 'taken');
+    assert.equal(session.isHandling, true);
+    gate.resolve();
+    await until('the end', () => !session.isBusy);
+    assert.equal(session.isHandling, false);
+  });
+
+  it('handles one message at a time, and says whether it does', async () => {
+    const { gates, begun, handler } = makeGates(3);
+    const { session, start, client } = await make({ message: [handler] });
+    start();
+    assert.equal(session.isHandling, false);
+    client.send('one').send('two').send('three');
+    await until('the first', () => begun.length === 1);
+    assert.deepEqual([session.isBusy, session.isHandling], [true, true]);
+    await settle(3);
+    assert.equal(session.takeMessage('no'), false);
+    assert.equal(lend(session, 'no'), false);
+    for (const gate of gates) {
+      gate.resolve();
+      await settle(2);
+    }
+    assert.deepEqual(begun, ['one', 'two', 'three']);
+    assert.equal(session.isBusy, false);
+  });
+
+  it('leaves a message to who waits for one, and is not handling meanwhile', async () => {
+    const { session, handled, start, client } = await make();
+    start();
+    const received = Request.websocketRequestFromStream(session.stream!);
+    assert.equal(session.takeMessage('text'), false);
+    assert.equal(lend(session, 'lent'), false);
+    client.send('for the receive');
+    assert.equal((await received).getBody(), 'for the receive');
+    assert.deepEqual(handled, []);
+  });
+
+  it('hands on a body that was lent as long as the handler runs, and a copy for later', async () => {
+    const gate = defer();
+    const bodies: string[] = [];
+    const { session, start } = await make({
+      message: [() => gate.promise, (ctx) => void bodies.push(ctx.getRequestBodyString())],
+    });
+    start();
+    const bytes = Buffer.from('-lent-');
+    assert.equal(session.takeLent(bytes, 1, 5), true);
+    bytes.fill(0);
+    assert.equal(session.isBusy, true);
+    gate.resolve();
+    await until('the body', () => bodies.length === 1);
+    assert.deepEqual(bodies, ['lent']);
+  });
+
+  it('lets go of a body behind its handlers', async () => {
+    const kept: Context[] = [];
+    const { session, start } = await make({
+      message: [
+        (ctx) => {
+          kept.push(ctx);
+          ctx.readRequestBody((bytes) => bytes.length);
+        },
+      ],
+    });
+    start();
+    lend(session, 'lent');
+    assert.throws(() => kept[0]!.getRequestBody(), { code: 'WS_ERR_BODY_GONE' });
+  });
+
+  it('takes messages and throws them away once it is closed or cut', async () => {
+    for (const end of [
+      (session: WebSocketSession) => session.close(undefined),
+      (session: WebSocketSession) => session.onDestroyed(),
+      (session: WebSocketSession) => session.shutDown(1001, ''),
+      (session: WebSocketSession) => session.stream!.close(),
+    ]) {
+      const { session, handled, start } = await make();
+      start();
+      end(session);
+      assert.equal(session.takeMessage('text'), true);
+      assert.equal(lend(session, 'lent'), true);
+      assert.deepEqual([handled, session.isHandling], [[], false]);
+    }
+  });
+
+  it('is closed by a handler, with its code and reason; what waits is thrown away', async () => {
+    const { gates, begun, handler } = makeGates(1);
+    const { session, start, client } = await make({ message: [handler] });
+    start();
+    client.send('one').send('two').send('three');
+    await until('the first', () => begun.length === 1);
+    await settle(3);
+    assert.equal(session.close(undefined, 4000, 'why'), RESOLVED);
+    assert.equal(session.isHandling, false);
+    gates[0]!.resolve();
+    assert.deepEqual(await client.receiveClose(), { code: 4000, reason: 'why' });
+    client.close(4000);
+    await client.waitForEnd();
+    assert.deepEqual(begun, ['one']);
+  });
+
+  it('is closed with 1000 behind the handlers that said so', async () => {
+    for (const isLater of [false, true]) {
+      const { start, client, session, reported } = await make({
+        message: [(ctx) => void ctx.closed(), () => (isLater ? settle(1) : undefined)],
+      });
+      start();
+      client.send('').send('more');
+      assert.deepEqual(await client.receiveClose(), { code: 1000, reason: '' });
+      assert.equal(session.takeMessage(''), true);
+      assert.deepEqual(reported, []);
+    }
+  });
+
+  it('fails with 1011 for what a handler throws, now or later, and reports it', async () => {
+    for (const isLater of [false, true]) {
+      const error = new Error('of a handler');
+      const { start, client, session, reported } = await make({
+        message: [
+          (ctx) => {
+            ctx.setAttribute('of', 'this one');
+            if (!isLater) throw error;
+            return Promise.reject(error);
+          },
+        ],
+      });
+      start();
+      client.send('');
+      assert.equal((await client.receiveClose()).code, 1011);
+      assert.deepEqual(
+        reported.map((each) => [each.error, each.ctx.getAttribute('of')]),
+        [[error, 'this one']],
+      );
+      assert.deepEqual([session.isBusy, session.takeMessage('')], [false, true]);
+    }
+  });
+
+  it('shuts down at once where nothing is handled, behind the handlers where something is', async () => {
+    const { gates, begun, handler } = makeGates(1);
+    const { session, start, client } = await make({ message: [handler] });
+    start();
+    client.send('one').send('two');
+    await until('the first', () => begun.length === 1);
+    session.shutDown(1001, 'closing');
+    await settle(3);
+    assert.equal(client.available, 0);
+    gates[0]!.resolve();
+    assert.deepEqual(await client.receiveClose(), { code: 1001, reason: 'closing' });
+    assert.deepEqual([begun, session.takeMessage('')], [['one'], true]);
+
+    const idle = await make();
+    idle.start();
+    idle.session.shutDown(1001, 'closing');
+    assert.deepEqual(await idle.client.receiveClose(), { code: 1001, reason: 'closing' });
+  });
+
+  it('shuts down at once where handlers own the stream, or wait for a message', async () => {
+    const owning = await make({ opening: [() => defer().promise], ownsStream: true });
+    owning.start();
+    owning.session.shutDown(1001, 'closing');
+    assert.deepEqual(await owning.client.receiveClose(), { code: 1001, reason: 'closing' });
+    const waiting = await make({
+      opening: [async (ctx) => void (await Request.websocketRequestFromStream(ctx.getStream()!))],
+    });
+    waiting.start();
+    waiting.session.shutDown(1001, 'closing');
+    assert.deepEqual(await waiting.client.receiveClose(), { code: 1001, reason: 'closing' });
+    waiting.client.close(1001).end();
+    await until('the end', () => waiting.closed.length === 1);
+    assert.deepEqual(waiting.reported, []);
+  });
+
+  it('tells a peer whose handlers do not end why it is cut, and another nothing', async () => {
+    const busy = await make({ opening: [() => defer().promise] });
+    busy.start();
+    busy.session.shutDown(1001, 'closing');
+    busy.session.destroy();
+    assert.deepEqual(await busy.client.receiveClose(), { code: 1001, reason: 'closing' });
+    await busy.client.waitForEnd();
+    const idle = await make();
+    idle.start();
+    idle.session.destroy();
+    await idle.client.waitForEnd();
+    assert.equal(idle.client.available, 0);
+    await until('the end', () => idle.closed.length === 1);
+    assert.equal(idle.closed[0], idle.session);
+  });
+
+  it('has one stream, and none when the peer is gone and nothing can be sent', async () => {
+    const { session, start, client } = await make();
+    start();
+    const { stream } = session;
+    assert.equal(session.stream, stream);
+    assert.equal(stream!.subprotocol, 'chat');
+    session.shutDown(1001, '');
+    assert.equal(session.stream, stream, 'the peer is still there');
+    client.close(1001);
+    await until('the end', () => session.stream === undefined);
+    // A peer that has closed can be sent to until its Close frame is answered, behind the handlers.
+    const { gates, begun, handler } = makeGates(1);
+    const half = await make({ message: [handler] });
+    half.start();
+    half.client.send('one').close(1000);
+    await until('the first', () => begun.length === 1);
+    await settle(3);
+    assert.notEqual(half.session.stream, undefined);
+    gates[0]!.resolve();
+    await until('the end', () => half.session.stream === undefined);
+  });
+
+  it('passes on what is sent, and the answers', async () => {
+    const { session, start } = await make();
+    start();
+    const sent = mock.method(Connection.prototype, 'send', () => RESOLVED);
+    const flushed = mock.method(Connection.prototype, 'flush', () => RESOLVED);
+    try {
+      assert.equal(session.sendBody(undefined, 'text', true), RESOLVED);
+      assert.equal(session.flush(), RESOLVED);
+      assert.equal(session.send(), RESOLVED);
+    } finally {
+      mock.restoreAll();
+    }
+    assert.deepEqual(sent.mock.calls[0]!.arguments, ['text', true]);
+    assert.deepEqual([sent.mock.callCount(), flushed.mock.callCount()], [1, 1]);
+  });
+
+  it('says once in a process that sendResponse is not for it, and rejects each time', async () => {
+    const { session, start } = await make();
+    start();
+    const warned = mock.method(process, 'emitWarning', () => {});
+    const code = 'WS_ERR_SEND_RESPONSE_ON_WEBSOCKET';
+    try {
+      for (let i = 0; i < 2; i++) await assert.rejects(session.sendResponse(), { name: 'InvalidStateError', code });
+    } finally {
+      mock.restoreAll();
+    }
+    assert.equal(warned.mock.callCount(), 1);
+    assert.deepEqual(warned.mock.calls[0]!.arguments.slice(1), [{ code }]);
+  });
+
+  it('closes with 1000 behind handlers that own the stream, and with 1011 when what opens it fails', async () => {
+    const owning = await make({ opening: [() => settle(1)], ownsStream: true });
+    owning.start();
+    assert.deepEqual(await owning.client.receiveClose(), { code: 1000, reason: '' });
+    const error = new Error('of a hook');
+    const failing = await make({ opening: [() => Promise.reject(error)] });
+    failing.start();
+    failing.client.send('not handled');
+    assert.equal((await failing.client.receiveClose()).code, 1011);
+    assert.deepEqual([failing.reported[0]!.error, failing.handled], [error, []]);
+    const hooked = await make({ opening: [() => settle(1)] });
+    hooked.start();
+    hooked.client.send('handled');
+    await until('the message', () => hooked.handled.length === 1);
+  });
+
+  it('answers the Close frame of the peer behind the handlers that run', async () => {
+    for (const [when, open] of [
+      ['a message', false],
+      ['what opens it', true],
+    ] as const) {
+      const { gates, begun, handler } = makeGates(1);
+      const { start, client } = await make(open ? { opening: [handler] } : { message: [handler] });
+      start();
+      client.send('one').close(1000);
+      await until('the handler', () => begun.length === 1);
+      await settle(5);
+      assert.equal(client.available, 0, when);
+      gates[0]!.resolve();
+      assert.equal((await client.receiveClose()).code, 1000);
+    }
+    const early = await make({ opening: [() => {}] });
+    early.start(closeFrame(1000));
+    assert.equal((await early.client.receiveClose()).code, 1000);
+  });
+});
 
 describe('WebSocketSession, one handler a message', () => {
   it('runs request middleware, the route and response middleware for each message, in order', async () => {
