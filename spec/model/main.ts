@@ -30,7 +30,7 @@ if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error('give --minutes a
 const MAX_FINDINGS = 30;
 const RUNS_OF_A_SEED = 200;
 /** A mutant that was not found by then is not found. */
-const RUNS_OF_A_MUTANT = 5000;
+const RUNS_OF_A_MUTANT = 10_000;
 
 /** Plays one run that was found. */
 async function replay(path: string): Promise<number> {
