@@ -285,6 +285,14 @@ describe('Transport, alone', () => {
     assert.equal(transport.hasLost, true);
   });
 
+  it('knows what a reset has lost though its socket forgets it', () => {
+    const { transport, here } = over(new Socket());
+    Object.defineProperty(here, 'writableLength', { value: 1, configurable: true });
+    here.resetAndDestroy = () => Object.defineProperty(here, 'writableLength', { value: 0 });
+    transport.reset();
+    assert.equal(transport.hasLost, true);
+  });
+
   it('waits for the close of a socket, and for nothing that a stream may never say', async () => {
     for (const [here, told] of [
       [new Socket(), []],
