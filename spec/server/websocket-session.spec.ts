@@ -907,13 +907,16 @@ describe('WebSocketSession, a handler that takes over', () => {
       if (ctx.getRequestBody() === 'first') left = Request.websocketRequestFromStream(ctx.getStream()!);
       await ctx.sendResponseBody(ctx.getRequestBody());
     });
-    const client = await WsClient.open(await run(server));
-    assert.equal(await client.send('first').receive(), 'first');
-    client.send('second').ping();
-    assert.equal((await client.readFrame())?.opcode, 10, 'the second message was received');
-    left!.withdraw();
-    client.send('third');
-    assert.deepEqual(await client.receiveAll(2), ['second', 'third']);
+    const port = await run(server);
+    for (const third of ['third', Buffer.from('third')]) {
+      const client = await WsClient.open(port);
+      assert.equal(await client.send('first').receive(), 'first');
+      client.send('second').ping();
+      assert.equal((await client.readFrame())?.opcode, 10, 'the second message was received');
+      left!.withdraw();
+      client.send(third);
+      assert.deepEqual(await client.receiveAll(2), ['second', third]);
+    }
   });
 
   it('rejects with code and reason of the peer once it is gone, after all of its messages', async () => {
