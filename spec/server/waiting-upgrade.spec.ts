@@ -139,6 +139,7 @@ describe('WaitingUpgrade, by itself', () => {
     assert.deepEqual(socket.calls, ['resume'], 'it is not read in vain');
     response.emit('close');
     assert.deepEqual([turns[0]![0], turns[0]![1]?.httpStatus], ['', 408]);
+    assert.equal(turns[0]![1]?.message, 'the upgrade took too long');
   });
 
   it('keeps the first reason that it is refused for, and asks for no other in time', (t) => {
