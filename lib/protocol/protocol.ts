@@ -145,7 +145,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#state = 'closed';
     // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
     const isComplete = this.#closeSent && !this.#outputLost && !hasLost && this.outputBytes === 0;
-    this.#close = isComplete ? (this.#close ?? ABNORMAL) : { ...(this.#close ?? ABNORMAL), wasClean: false };
+    const close = this.#close ?? ABNORMAL;
+    this.#close = isComplete ? close : { ...close, wasClean: false };
     this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();

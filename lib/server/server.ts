@@ -211,14 +211,14 @@ export class Server {
     let cut = 0;
     const cutAll = () => {
       cut = sessions.present.size;
-      // An upgrade may come behind a request that was under way: it is refused, and may linger.
-      const upgrades = this.#upgrades.isClosing ? this.#upgrades.waiting : waiting;
-      for (const connection of [...sessions.present, ...upgrades.present]) connection.destroy();
+      for (const connection of [...sessions.present, ...waiting.present]) connection.destroy();
       listener?.destroyAll();
     };
     const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;
     await Promise.all([listenerClosed, sessions.gone, waiting.gone]);
     clearTimeout(timer);
+    sessions.end();
+    waiting.end();
     if (this.#listener === listener) this.#listener = undefined;
     return { closed: total - cut, cut };
   }

@@ -55,8 +55,12 @@ export class Upgrades implements UpgradeHost, SessionHost {
     surviveErrors(socket);
     const refusal = isLate || this.isClosing ? new HandshakeError(503, CLOSING) : undefined;
     const response = responseUnderWay(socket);
-    if (response === undefined) this.#answer(request, socket, head, refusal);
-    else this.#wait(request, socket, head, response, refusal);
+    const upgrade =
+      response === undefined
+        ? this.#answer(request, socket, head, refusal)
+        : this.#wait(request, socket, head, response, refusal);
+    // Of a connection that is to be closed: its client may stay for a while.
+    if (refusal !== undefined) this.waiting.join(upgrade);
   }
 
   // --- told by upgrades and sessions ------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
     head: Buffer,
     response: ServerResponse,
     refused: HandshakeError | undefined,
-  ): void {
+  ): WaitingUpgrade {
     const over = () => this.waiting.delete(waiting);
     const waiting = new WaitingUpgrade(socket, head, response, this.#options.handshakeTimeoutMs, {
       onTurn: (held, refusal) => {
@@ -94,9 +98,10 @@ export class Upgrades implements UpgradeHost, SessionHost {
     });
     this.waiting.add(waiting);
     if (refused !== undefined) waiting.refuseWith(refused.httpStatus, refused.message);
+    return waiting;
   }
 
-  #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): void {
+  #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): UpgradeExchange {
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
     let upgrade: ServerUpgrade;
     try {
@@ -104,10 +109,11 @@ export class Upgrades implements UpgradeHost, SessionHost {
       upgrade = readUpgrade(request, this.#options.origins, this.#options.hosts);
     } catch (error) {
       void this.#refuse(exchange, error, new Context(exchange, ''));
-      return;
+      return exchange;
     }
     if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(this.#options.nodelay);
     this.#decide(exchange, upgrade, socket, head);
+    return exchange;
   }
 
   /** Runs the middleware, and then opens the WebSocket or refuses it: at once, if that is possible. */

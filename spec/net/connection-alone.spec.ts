@@ -735,6 +735,7 @@ describe('Connection, alone', () => {
   it('reads on when the message that took time was told', async () => {
     const compression = new Slow();
     const { line, owner, connection } = await start({}, { compression });
+    owner.takes = true;
     line.push(clientFrame(0xc1, 'slow'));
     line.emit('data', text('next'));
     await compression.finish();

@@ -123,6 +123,17 @@ describe('Liveness, tick by tick', () => {
     }
   });
 
+  it('looks no more often than it has to', (t) => {
+    for (const limits of [{ heartbeatIntervalMs: 5 * TICK_MS }, { idleTimeoutMs: 5 * TICK_MS }]) {
+      const { liveness } = watch(limits);
+      const look = t.mock.method(liveness, 'onTimer');
+      pass(4);
+      assert.equal(look.mock.callCount(), 0);
+      pass(1);
+      assert.equal(look.mock.callCount(), 1);
+    }
+  });
+
   it('sends no heartbeat before it is due, because it looked at the idle time', () => {
     const { liveness, host } = watch({ heartbeatIntervalMs: 4 * TICK_MS, idleTimeoutMs: 2 * TICK_MS });
     for (let tick = 1; tick <= 8; tick++) {

@@ -131,6 +131,18 @@ describe('Transport, alone', () => {
     assert.equal(read.mock.callCount(), 0);
   });
 
+  it('waits for a stream that has something and does not give it', async () => {
+    const { transport, events, here } = over(new Held(), false);
+    here.push('early');
+    const read = here.read;
+    here.read = () => null;
+    transport.start(Buffer.alloc(0));
+    assert.equal(events.received.length, 0);
+    here.read = read;
+    await settle(2);
+    assert.equal(events.received.toString(), 'early');
+  });
+
   it('stays paused where that was called for by what it told first', async () => {
     const { transport, events, here } = over(new Held(), false);
     events.onReceived = () => transport.pause();
@@ -285,6 +297,14 @@ describe('Transport, alone', () => {
     assert.equal(transport.hasLost, true);
   });
 
+  it('knows what a reset has lost though its socket forgets it', () => {
+    const { transport, here } = over(new Socket());
+    Object.defineProperty(here, 'writableLength', { value: 1, configurable: true });
+    here.resetAndDestroy = () => Object.defineProperty(here, 'writableLength', { value: 0 });
+    transport.reset();
+    assert.equal(transport.hasLost, true);
+  });
+
   it('waits for the close of a socket, and for nothing that a stream may never say', async () => {
     for (const [here, told] of [
       [new Socket(), []],
@@ -309,9 +329,10 @@ describe('Transport, alone', () => {
     await until('close', () => events.told.length > 0);
     assert.deepEqual(events.told, ['close']);
 
-    const stream = Object.assign(new Held(), { resetAndDestroy: () => assert.fail('is no socket') });
+    let asked = 0;
+    const stream = Object.assign(new Held(), { resetAndDestroy: () => asked++ });
     over(stream).transport.reset();
-    assert.equal(stream.destroyed, true);
+    assert.deepEqual([asked, stream.destroyed], [0, true], 'is no socket');
 
     const pipe = new Socket();
     pipe.resetAndDestroy = () => {

@@ -25,12 +25,25 @@ describe('Roster', () => {
     assert.deepEqual([[...present], roster.size], [[], 1]);
   });
 
-  it('forgets whom it waited for once they are gone', async () => {
+  it('counts one that came later where it is told to, as long as it is there and the roll is looked at', async () => {
+    const roster = new Roster<string>();
+    const [roll, ended] = [roster.call(), roster.call()];
+    ended.end();
+    roster.join('nobody');
+    roster.add('late');
+    roster.join('late');
+    assert.deepEqual([[...roll.present], [...ended.present]], [['late'], []]);
+    roster.delete('late');
+    assert.equal(roll.present.size, 0);
+  });
+
+  it('forgets whom it waited for once the roll is looked at no more', async () => {
     const roster = new Roster<string>();
     const present = (() => {
       roster.add('a');
       const roll = roster.call();
       roster.delete('a');
+      roll.end();
       return new WeakRef(roll.present);
     })();
     await settle(1);

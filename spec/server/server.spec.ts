@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createNetServer } from 'node:net';
-import { afterEach, describe, it } from 'node:test';
+import { afterEach, describe, it, mock } from 'node:test';
 import { InvalidStateError } from '../../lib/errors.ts';
 import { Request } from '../../lib/server/request.ts';
 import { Server } from '../../lib/server/server.ts';
@@ -47,6 +47,23 @@ describe('Server, settings', () => {
     assert.throws(() => server.route('/a/:b', () => {}), { code: 'WS_ERR_DUPLICATE_ROUTE' });
     assert.throws(() => server.route('/a/:c', () => {}), { code: 'WS_ERR_DUPLICATE_ROUTE' });
     assert.throws(() => server.route('a', () => {}), { code: 'WS_ERR_INVALID_ROUTE' });
+  });
+
+  it('names itself where it is given no function', () => {
+    const server = new Server();
+    const none = undefined as unknown as () => void;
+    for (const [set, name] of [
+      [() => server.route('/a', none), "route('/a', …)"],
+      [() => server.requestMiddleware(none), 'requestMiddleware'],
+      [() => server.responseMiddleware(none), 'responseMiddleware'],
+      [() => server.upgradeMiddleware(none), 'upgradeMiddleware'],
+      [() => server.onWebsocketConnected(none), 'onWebsocketConnected'],
+      [() => server.errorHandle(none), 'errorHandle'],
+    ] as const) {
+      assert.throws(set, (error) => error instanceof TypeError && error.message.startsWith(`${name}: a handler`));
+    }
+    assert.throws(() => server.host(7 as unknown as string), { name: 'RangeError', message: /^host is 7/ });
+    assert.throws(() => server.port(-1), { name: 'RangeError', message: /^port is -1/ });
   });
 
   it('sets TCP_NODELAY as told', async (t) => {
@@ -200,6 +217,51 @@ describe('Server, close', () => {
       assert.equal(server.address(), undefined);
       await WsClient.open(await run(server), '/', options);
     }
+  });
+
+  it('refuses what are no options, such as the function of node:http and a code', async () => {
+    const { server } = makeServer();
+    for (const options of [() => {}, 1000, 'why']) {
+      await assert.rejects(server.close(options as object), { name: 'TypeError', message: /close takes/ });
+    }
+  });
+
+  it('keeps no timer, and so no process, once all is closed', async () => {
+    const { server } = makeServer();
+    await run(server);
+    const original = globalThis.setTimeout;
+    const timers: unknown[] = [];
+    mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => {
+      const timer = original(callback, ms);
+      if (ms === 54_321) timers.push(timer);
+      return timer;
+    });
+    const cleared = mock.method(globalThis, 'clearTimeout');
+    try {
+      await server.close({ timeout: 54_321 });
+    } finally {
+      mock.restoreAll();
+    }
+    assert.equal(timers.length, 1);
+    assert.ok(cleared.mock.calls.some((call) => call.arguments[0] === timers[0]));
+  });
+
+  it('keeps a port that was opened since, when it ends what came through another server', async () => {
+    const { server } = makeServer();
+    server.route('/', () => {});
+    await run(server);
+    const first = server.close();
+    const http = createHttpServer();
+    const other = await listen(http);
+    server.attach(http);
+    const client = await WsClient.open(other);
+    const second = server.close({ timeout: 60_000 });
+    await soon('the first', first);
+    await server.run();
+    client.close((await client.receiveClose()).code);
+    client.end();
+    assert.deepEqual(await soon('the second', second), { closed: 1, cut: 0 });
+    assert.notEqual(server.address(), undefined);
   });
 
   it('refuses a code and a reason that may not be sent, and goes on', async () => {
@@ -445,6 +507,29 @@ describe('Server, beside an existing server', () => {
     assert.deepEqual(await closing, { closed: 1, cut: 0 });
     assert.equal(http.listenerCount('upgrade'), 0);
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'app', 'it goes on');
+  });
+
+  it('attaches to nothing that is no server', () => {
+    const { server } = makeServer();
+    for (const other of [undefined, {}, { on: 'no function' }, () => {}]) {
+      assert.throws(() => server.attach(other as unknown as HttpServer), {
+        name: 'TypeError',
+        message: /attach takes/,
+      });
+    }
+  });
+
+  it('can be attached again once it was closed, and serves then', async () => {
+    const { server } = makeServer();
+    server.route('/', (ctx) => ctx.sendResponseBody('again'));
+    const http = createHttpServer(app);
+    const port = await listen(http);
+    server.attach(http);
+    await server.close();
+    server.attach(http);
+    const client = await WsClient.open(port);
+    assert.equal(await client.send('').receive(), 'again');
+    assert.deepEqual(await soon('the close', server.close({ timeout: 0 })), { closed: 0, cut: 1 });
   });
 
   it('attaches to a server of node:https', async () => {

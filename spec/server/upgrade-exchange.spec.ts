@@ -152,6 +152,9 @@ describe('UpgradeExchange, by itself', () => {
     exchange.refuseWith(404, 'second');
     exchange.giveUp();
     assert.equal(socket.calls.length, 2);
+    const head = ['HTTP/1.1 403 Forbidden', 'Connection: close', 'Content-Length: 5'];
+    const lines = [...head, 'Content-Type: text/plain; charset=utf-8', '', 'first'];
+    assert.equal(socket.calls[0], `end ${lines.join('\r\n')}`);
     const mute = make();
     mute.socket.writable = false;
     mute.exchange.refuseWith(403, '');

@@ -139,6 +139,7 @@ describe('WaitingUpgrade, by itself', () => {
     assert.deepEqual(socket.calls, ['resume'], 'it is not read in vain');
     response.emit('close');
     assert.deepEqual([turns[0]![0], turns[0]![1]?.httpStatus], ['', 408]);
+    assert.equal(turns[0]![1]?.message, 'the upgrade took too long');
   });
 
   it('keeps the first reason that it is refused for, and asks for no other in time', (t) => {
@@ -335,8 +336,9 @@ describe('An upgrade behind a response', () => {
 });
 
 describe('An upgrade behind a response of a server that is closing', () => {
-  for (const comesFirst of [true, false]) {
-    it(`is cut with the rest, though it was refused meanwhile, and its client stays; ${comesFirst ? 'before' : 'behind'} the close`, async (t) => {
+  for (const when of ['before the close', 'behind the close', 'behind it, and attached meanwhile'] as const) {
+    const comesFirst = when === 'before the close';
+    it(`is cut with the rest, though it was refused meanwhile, and its client stays; ${when}`, async (t) => {
       const { server } = makeServer();
       const gate = defer();
       let hasBegun = false;
@@ -355,6 +357,7 @@ describe('An upgrade behind a response of a server that is closing', () => {
       const closed = server.close({ timeout: 300 }).then(() => {
         isClosed = true;
       });
+      if (when === 'behind it, and attached meanwhile') server.attach(createServer());
       if (!comesFirst) client.write(upgradeRequest('/'));
       await settle(20);
       gate.resolve();

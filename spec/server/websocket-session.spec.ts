@@ -139,6 +139,16 @@ describe('WebSocketSession, by itself', () => {
     assert.equal(session.isBusy, false);
   });
 
+  it('handles one at a time also of those that came with the head', async () => {
+    const { gates, begun, handler } = makeGates(2);
+    const { start } = await make({ message: [handler] });
+    start(Buffer.concat([clientFrame(0x81, 'one'), clientFrame(0x81, 'two')]));
+    await settle(3);
+    assert.deepEqual(begun, ['one']);
+    gates[0]!.resolve();
+    await until('the second', () => begun.length === 2);
+  });
+
   it('leaves a message to who waits for one, and is not handling meanwhile', async () => {
     const { session, handled, start, client } = await make();
     start();
@@ -344,11 +354,13 @@ describe('WebSocketSession, by itself', () => {
     const warned = mock.method(process, 'emitWarning', () => {});
     const code = 'WS_ERR_SEND_RESPONSE_ON_WEBSOCKET';
     try {
-      for (let i = 0; i < 2; i++) await assert.rejects(session.sendResponse(), { name: 'InvalidStateError', code });
+      for (let i = 0; i < 2; i++) {
+        await assert.rejects(session.sendResponse(), { name: 'InvalidStateError', code });
+        assert.equal(warned.mock.callCount(), 1);
+      }
     } finally {
       mock.restoreAll();
     }
-    assert.equal(warned.mock.callCount(), 1);
     assert.deepEqual(warned.mock.calls[0]!.arguments.slice(1), [{ code }]);
   });
 
@@ -383,9 +395,12 @@ describe('WebSocketSession, by itself', () => {
       gates[0]!.resolve();
       assert.equal((await client.receiveClose()).code, 1000);
     }
-    const early = await make({ opening: [() => {}] });
-    early.start(closeFrame(1000));
-    assert.equal((await early.client.receiveClose()).code, 1000);
+    // What opens it is not handling a message: one that came with the head and is a Close frame is answered at once.
+    for (const opening of [() => {}, () => defer().promise]) {
+      const early = await make({ opening: [opening] });
+      early.start(closeFrame(1000));
+      assert.equal((await early.client.receiveClose()).code, 1000);
+    }
   });
 });
 
@@ -892,13 +907,16 @@ describe('WebSocketSession, a handler that takes over', () => {
       if (ctx.getRequestBody() === 'first') left = Request.websocketRequestFromStream(ctx.getStream()!);
       await ctx.sendResponseBody(ctx.getRequestBody());
     });
-    const client = await WsClient.open(await run(server));
-    assert.equal(await client.send('first').receive(), 'first');
-    client.send('second').ping();
-    assert.equal((await client.readFrame())?.opcode, 10, 'the second message was received');
-    left!.withdraw();
-    client.send('third');
-    assert.deepEqual(await client.receiveAll(2), ['second', 'third']);
+    const port = await run(server);
+    for (const third of ['third', Buffer.from('third')]) {
+      const client = await WsClient.open(port);
+      assert.equal(await client.send('first').receive(), 'first');
+      client.send('second').ping();
+      assert.equal((await client.readFrame())?.opcode, 10, 'the second message was received');
+      left!.withdraw();
+      client.send(third);
+      assert.deepEqual(await client.receiveAll(2), ['second', third]);
+    }
   });
 
   it('rejects with code and reason of the peer once it is gone, after all of its messages', async () => {

@@ -69,18 +69,25 @@ function ownSpec(file: string): string {
   return file.replace(/^lib/, 'spec').replace(/ts$/, 'spec.ts');
 }
 
+/** Specs of one file of the library, in the order of how likely they are to notice, and how quick: by itself, and among others. */
+function ownSpecs(file: string): readonly string[] {
+  const own = ownSpec(file);
+  return [own.replace('.spec.ts', '-alone.spec.ts'), own];
+}
+
 function slowness(path: string): number {
   return SLOW.findIndex((name) => path === specOf(name));
 }
 
 /** Runs Stryker over some files of one folder, and returns what became of each mutant. */
 function run(folder: string, mutate: readonly string[]): Report {
-  const [first] = mutate.map(ownSpec);
+  const own = ownSpecs(mutate[0]!);
+  const rank = (path: string): number => (own.includes(path) ? own.indexOf(path) : own.length);
   const specs = readdirSync('spec', { recursive: true, encoding: 'utf8' })
     .map((name) => join('spec', name))
     .filter((path) => path.endsWith('.spec.ts') && SPECS[folder]!.some((start) => path.startsWith(start)))
-    .filter((path) => !LEFT_OUT.some((name) => path === specOf(name)) && (!values.own || path === first))
-    .sort((a, b) => Number(b === first) - Number(a === first) || slowness(a) - slowness(b) || (a < b ? -1 : 1));
+    .filter((path) => !LEFT_OUT.some((name) => path === specOf(name)) && (!values.own || own.includes(path)))
+    .sort((a, b) => rank(a) - rank(b) || slowness(a) - slowness(b) || (a < b ? -1 : 1));
   const part = mutate.length === 1 ? mutate[0]!.slice('lib/'.length).replace('/', '-') : folder;
   const name = values.own ? `own.${part}` : part;
   const report = join(OUTPUT, `${name}.report.json`);
