@@ -104,7 +104,9 @@ export class HttpListener {
   }
 
   #handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    this.#events.onRequest(this.#connections.get(request.socket)!.begin(request, response));
+    const exchange = this.#connections.get(request.socket)!.begin(request, response);
+    // Of a connection that was cut for too many of them node:http may tell more.
+    if (!request.socket.destroyed) this.#events.onRequest(exchange);
   }
 
   /** Refuses a request that expects something else than 100-continue. RFC 9110 §10.1.1. */
