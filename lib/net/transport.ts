@@ -267,7 +267,7 @@ function readAll(socket: Duplex): Buffer[] {
  * By itself, and not by `removeAllListeners`: that makes a hash table of the socket's listeners, of 450 bytes.
  */
 function dropIdleEndListener(socket: Duplex): void {
-  if (!(socket instanceof Socket) || !socket.allowHalfOpen) return;
+  if (!(socket instanceof Socket)) return;
   const [listener, ...others] = socket.rawListeners('end') as (() => void)[];
   if (listener !== undefined && others.length === 0) socket.removeListener('end', listener);
 }

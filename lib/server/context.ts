@@ -9,11 +9,10 @@ import type { SocketAddress } from './request-head.ts';
 import { type HeaderValue, Response } from './response.ts';
 import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
 
-/** The body: is the handlers' own; is lent; was read where it lies; and is no more. */
+/** The body: is the handlers' own; is lent; and was read where it lies, or lay. */
 const OWN = 0;
 const LENT = 1;
 const READ = 2;
-const GONE = 3;
 
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
@@ -28,7 +27,7 @@ export class Context {
   #lent: Buffer | undefined;
   #lentStart = 0;
   #lentEnd = 0;
-  #state: typeof OWN | typeof LENT | typeof READ | typeof GONE = OWN;
+  #state: typeof OWN | typeof LENT | typeof READ = OWN;
   #request: Request | undefined;
   #response: Response | undefined;
   #aborted = false;
@@ -153,9 +152,7 @@ export class Context {
 
   /** The handlers are done. What they read where it lies they want no more; what they have not read they may want later. @internal */
   endBody(): void {
-    if (this.#lent === undefined) return;
     if (this.#state === LENT) this.#ownBody();
-    else this.#state = GONE;
     this.#lent = undefined;
   }
 

@@ -7,7 +7,7 @@ import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { CONNECTION_LIMITS, type Pair, receive, TestOwner, TRANSPORTS } from '../support/connections.ts';
-import { type Deferred, defer, settle, soon, until } from '../support/watchdog.ts';
+import { countByTurn, type Deferred, defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, WsClient } from '../support/ws-client.ts';
 
 // What ends a connection comes in the midst of something else: of messages that are being compressed or decompressed, of a
@@ -63,7 +63,7 @@ async function open(makePair: () => Promise<Pair>, limits: Partial<ConnectionLim
 }
 
 /** Waits until the wheel has turned for so long. */
-async function turns(count: number): Promise<void> {
+async function passTurns(count: number): Promise<void> {
   const { now } = timerWheel;
   await until('ticks', () => timerWheel.now > now + count);
 }
@@ -81,7 +81,7 @@ for (const [name, makePair] of TRANSPORTS) {
         if (behind === 'FIN') client.end();
         await until('the Close frame', () => connection.state === 'closing');
         // Past heartbeats, and the time to close: it is not the peer that is slow.
-        await turns(6);
+        await passTurns(6);
         assert.equal(compression.pending, 1);
         await compression.finish();
         assert.deepEqual(await client.receiveAll(3), ['a', 'b', 'c']);
@@ -193,7 +193,7 @@ for (const [name, makePair] of TRANSPORTS) {
       client.write(clientFrame(0xc1, 'x'));
       await until('the message', () => compression.pending === 1);
       connection.destroy();
-      await turns(4);
+      await passTurns(4);
       await compression.finish();
       assert.equal((await soon('the end', connection.closed)).code, 1006);
     });
@@ -243,25 +243,18 @@ for (const [name, makePair] of TRANSPORTS) {
   describe(`a peer over ${name} that floods`, () => {
     it('has some hundred messages read in a turn of the event loop, whole and in order', async () => {
       const { owner, client } = await open(makePair);
-      let turn = 0;
-      let isOver = false;
-      const nextTurn = (): void => {
-        turn++;
-        if (!isOver) setImmediate(nextTurn);
-      };
-      nextTurn();
-      const perTurn = new Map<number, number>();
+      const turns = countByTurn();
       let count = 0;
       owner.take = (data) => {
         assert.equal(Number(data), count++);
-        perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+        turns.count();
         return true;
       };
       client.write(Buffer.concat(Array.from({ length: 20_000 }, (_, i) => clientFrame(0x81, String(i)))));
       await until('all', () => count === 20_000);
-      isOver = true;
+      turns.stop();
       // What was left to the turn, and what a read brought in the same.
-      assert.ok(Math.max(...perTurn.values()) <= 2 * 512, `${Math.max(...perTurn.values())} in a turn`);
+      assert.ok(turns.most() <= 2 * 512, `${turns.most()} in a turn`);
     });
   });
 }

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, describe, it } from 'node:test';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
-import { defer, settle, until } from '../support/watchdog.ts';
+import { countByTurn, defer, settle, until } from '../support/watchdog.ts';
 import { clientFrame, httpRequest, upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
@@ -57,24 +57,17 @@ describe('Pipelined requests', () => {
 
   it('are begun by turns with what else there is to do', async () => {
     const { server } = makeServer({ maxPipelinedRequests: 4 });
-    let turn = 0;
-    let isOver = false;
-    const nextTurn = (): void => {
-      turn++;
-      if (!isOver) setImmediate(nextTurn);
-    };
-    nextTurn();
-    const perTurn = new Map<number, number>();
+    const turns = countByTurn();
     let count = 0;
     server.route('/', () => {
       count++;
-      perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+      turns.count();
     });
     const client = await WsClient.connect(await run(server));
     client.write(httpRequest('GET', '/').repeat(1000));
     await until('all', () => count === 1000);
-    isOver = true;
-    assert.ok(Math.max(...perTurn.values()) <= 2 * 4, `${Math.max(...perTurn.values())} in a turn`);
+    turns.stop();
+    assert.ok(turns.most() <= 2 * 4, `${turns.most()} in a turn`);
   });
 
   it('are one behind the other with a limit of 1', async () => {

@@ -31,3 +31,24 @@ export async function until(what: string, condition: () => boolean): Promise<voi
 export async function settle(turns: number = 5): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Counts what is done in each turn of the event loop, until `stop`. */
+export function countByTurn(): { count(): void; most(): number; stop(): void } {
+  let isOver = false;
+  let inTurn = 0;
+  let most = 0;
+  const nextTurn = (): void => {
+    inTurn = 0;
+    if (!isOver) setImmediate(nextTurn);
+  };
+  nextTurn();
+  return {
+    count() {
+      most = Math.max(most, ++inTurn);
+    },
+    most: () => most,
+    stop() {
+      isOver = true;
+    },
+  };
+}
