@@ -27,8 +27,10 @@ export class Witness {
   /** The open WebSockets, with their paths. */
   readonly #streams = new Map<WebSocketStream, string>();
   readonly #sockets = new Set<Socket>();
-  /** Requests of plain HTTP whose handlers run, by the address of the client. */
-  readonly #requests = new Map<string, number>();
+  /** The latest socket of each port that a client has: a port is used again while handlers of who had it before run. */
+  readonly #latest = new Map<number, Socket>();
+  /** Requests of plain HTTP whose handlers run, by connection. */
+  readonly #requests = new Map<Socket, number>();
   #uncollected = 0;
   readonly #collected = new FinalizationRegistry<undefined>(() => this.#uncollected--);
   #peaks: Peaks = noPeaks();
@@ -41,7 +43,11 @@ export class Witness {
     process.on('warning', (warning) => {
       if (warning.name !== 'ExperimentalWarning') violate(`warning: ${describe(warning)}`);
     });
-    subscribe('net.server.socket', (message) => this.#sockets.add((message as { socket: Socket }).socket));
+    subscribe('net.server.socket', (message) => {
+      const { socket } = message as { socket: Socket };
+      this.#sockets.add(socket);
+      if (socket.remotePort !== undefined) this.#latest.set(socket.remotePort, socket);
+    });
     setInterval(() => this.#watch(), WATCH_MS).unref();
   }
 
@@ -66,12 +72,12 @@ export class Witness {
 
   /** Counts a request of plain HTTP; returns what says that its handler is done. */
   onHttpRequest(ctx: Context): () => void {
-    const { address, port } = ctx.getSocketAddr() ?? {};
-    const client = `${address}:${port}`;
+    const client = this.#latest.get(ctx.getSocketAddr()?.port ?? 0);
+    // Of one that is gone already there is no address to tell it by.
+    if (client === undefined) return () => {};
     const count = (this.#requests.get(client) ?? 0) + 1;
     this.#requests.set(client, count);
-    // Of one that is gone already there is no address to tell it by.
-    if (count > MAX_REQUESTS && port !== undefined) {
+    if (count > MAX_REQUESTS) {
       this.#violate(`${count} requests of one connection are handled at once, and ${MAX_REQUESTS} may be`);
     }
     return () => {
@@ -158,6 +164,7 @@ export class Witness {
   /** Without a listener on each socket: what is watched is to be as it is when nobody watches. */
   #forgetClosed(): void {
     for (const socket of this.#sockets) if (socket.destroyed) this.#sockets.delete(socket);
+    for (const [port, socket] of this.#latest) if (socket.destroyed) this.#latest.delete(port);
   }
 }
 
