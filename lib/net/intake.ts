@@ -49,9 +49,13 @@ export class Intake {
     return this.#paused || this.#unreadBytes > 0;
   }
 
-  /** Keeps bytes that came while others are being read, or wait: what comes behind them must not be read before. */
+  /**
+   * Keeps bytes that came while others are being read, or wait: what comes behind them must not be read before. No more is
+   * asked for meanwhile: a stream that brings some whenever it is written to might bring all it has.
+   */
   keep(bytes: Buffer, start: number, end: number): void {
     if (start === end || this.#ended) return;
+    this.#transport.pause();
     this.#unread.push(copyAlone(bytes.subarray(start, end)));
     this.#unreadBytes += end - start;
   }
@@ -64,6 +68,7 @@ export class Intake {
     }
     this.#readUnread();
     if (this.#paused) this.#transport.pause();
+    else if (this.#transport.isPaused) this.#transport.resume();
   }
 
   /** Has reading wait behind the message that is being told. */

@@ -31,9 +31,9 @@ export class PeerTimes {
     this.#delivered = link.deliveredBytes;
     if (link.leftBytes > this.#left) this.#leftAt = now;
     this.#left = link.leftBytes;
-    if (peer.closeSent !== undefined || peer.closeReceived !== undefined || link.hasEnded || link.isEnded) {
-      this.#closingSince ??= now;
-    }
+    // A peer that does not read does not see that the server is closing: then it has an excuse already.
+    const isClosing = peer.closeSent !== undefined || peer.closeReceived !== undefined || peer.excuseIn !== undefined;
+    if (isClosing || link.hasEnded || link.isEnded) this.#closingSince ??= now;
   }
 
   /** Why a peer may be cut, or closed, when it is so late; `undefined` if it may not. */

@@ -307,4 +307,36 @@ describe('a stream that brings what comes next while it is written to', () => {
       assert.deepEqual(got, ['1', '2', '3', '4', '5']);
     });
   }
+
+  it('is asked for no more meanwhile', async () => {
+    const piece = clientFrame(0x81, 'more');
+    let left = 1000;
+    const stream: Duplex = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        // As long as it is asked for more.
+        while (left > 0) {
+          left--;
+          if (!stream.push(piece)) break;
+        }
+        done();
+      },
+    });
+    const owner = new TestOwner();
+    const connection = new Connection(stream, 'server', CONNECTION_LIMITS);
+    onCleanUp(() => connection.destroy());
+    let got = 0;
+    let most = 0;
+    owner.take = () => {
+      got++;
+      void connection.send('answer');
+      void connection.flush();
+      most = Math.max(most, connection.receivedBytes);
+      return true;
+    };
+    connection.start(owner);
+    stream.push(piece);
+    await until('all', () => got === 1001);
+    assert.equal(most, piece.length);
+  });
 });

@@ -19,8 +19,15 @@ class Host implements IntakeHost {
       resumeReceiving: () => this.calls.push('protocol resumes'),
     };
     const transport = {
-      pause: () => this.calls.push('transport pauses'),
-      resume: () => this.calls.push('transport resumes'),
+      isPaused: false,
+      pause: () => {
+        if (!transport.isPaused) this.calls.push('transport pauses');
+        transport.isPaused = true;
+      },
+      resume: () => {
+        transport.isPaused = false;
+        this.calls.push('transport resumes');
+      },
     };
     this.intake = new Intake(this, protocol as unknown as Protocol, transport as unknown as Transport);
   }
@@ -58,7 +65,7 @@ describe('Intake', () => {
     assert.deepEqual([intake.isPaused, intake.isWaiting, intake.unreadBytes], [false, true, 5]);
     const first = bytes('[read, rest]');
     intake.leave(first, 7, 11);
-    assert.deepEqual(host.take(), ['rest', 'later']);
+    assert.deepEqual(host.take(), ['transport pauses', 'rest', 'later', 'transport resumes']);
     assert.deepEqual([intake.isWaiting, intake.unreadBytes], [false, 0]);
   });
 
@@ -149,7 +156,7 @@ describe('Intake', () => {
     const host = new Host();
     host.intake.keep(bytes('a|b'), 0, 3);
     host.intake.leave(bytes('x'), 1, 1);
-    assert.deepEqual(host.take(), ['a|', 'protocol pauses', 'transport pauses']);
+    assert.deepEqual(host.take(), ['transport pauses', 'a|', 'protocol pauses']);
     assert.equal(host.intake.unreadBytes, 1);
   });
 
@@ -165,7 +172,7 @@ describe('Intake', () => {
     intake.leave(bytes('c'), 0, 1);
     await nextTurn();
     assert.deepEqual([intake.isWaiting, intake.unreadBytes], [false, 0]);
-    assert.deepEqual(host.take(), ['protocol pauses']);
+    assert.deepEqual(host.take(), ['protocol pauses', 'transport pauses', 'transport resumes']);
   });
 
   it('waits for the next turn of the event loop when it is to, whoever says that it may go on', async () => {
@@ -189,7 +196,7 @@ describe('Intake', () => {
     host.intake.keep(bytes('a'), 0, 1);
     host.intake.keep(bytes('b'), 0, 1);
     host.intake.resume();
-    assert.deepEqual(host.take().slice(0, 3), ['protocol pauses', 'protocol resumes', 'a']);
+    assert.deepEqual(host.take().slice(0, 4), ['protocol pauses', 'transport pauses', 'protocol resumes', 'a']);
     assert.equal(host.intake.unreadBytes, 0);
   });
 });
