@@ -55,6 +55,12 @@ export class SendQueue {
 
   /** @param compress - what the sender wishes; `undefined`: what the compression thinks best */
   send(data: Message, compress: boolean | undefined): void {
+    // A thread may read it, later than it is lent.
+    const isLent = compress !== false && typeof data !== 'string' && isBorrowed(data);
+    this.#send(isLent ? Buffer.from(data) : data, compress);
+  }
+
+  #send(data: Message, compress: boolean | undefined): void {
     if (this.#waiting !== undefined) {
       this.#waitingBytes += data.length;
       this.#waiting.push({ data: keep(data), length: data.length, compress });

@@ -1,18 +1,27 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Context } from '../../lib/server/context.ts';
 import { Request } from '../../lib/server/request.ts';
 import { bytesOf } from '../support/arbitraries.ts';
-import { cleanUp } from '../support/clean-up.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { seed } from '../support/seed.ts';
 import { settle, until } from '../support/watchdog.ts';
 import { clientFrame, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
+
+interface WsSocket extends NodeJS.EventEmitter {
+  send(data: Buffer, options: { compress: boolean }): void;
+  terminate(): void;
+}
+
+// It ships no types.
+const { WebSocket } = (await import('ws' as string)) as { WebSocket: new (url: string) => WsSocket };
 
 const KIB = 1024;
 
@@ -62,6 +71,24 @@ describe('Context.readRequestBody', () => {
     const messages = [...lengths, ...lengths].map((length, i) => bytesOf(length, i));
     client.write(Buffer.concat(messages.map((message) => clientFrame(0x82, message))));
     for (const message of messages) assert.deepEqual(await client.receive(), message);
+  });
+
+  it('sends on what it gives, compressed by a thread later', async () => {
+    const { server } = makeServer({ perMessageDeflate: true });
+    server.route('/', (ctx) => void ctx.readRequestBody((bytes) => ctx.sendResponseBody(bytes)));
+    const port = await run(server);
+    // More than there are threads.
+    const clients = Array.from({ length: 12 }, () => new WebSocket(`ws://127.0.0.1:${port}/`));
+    onCleanUp(() => {
+      for (const client of clients) client.terminate();
+    });
+    await Promise.all(clients.map((client) => once(client, 'open')));
+    const answers = clients.map((client) => once(client, 'message'));
+    const messages = clients.map((_, i) => Buffer.alloc(300 * KIB, `message ${i}, `));
+    for (const [i, client] of clients.entries()) client.send(messages[i]!, { compress: false });
+    for (const [i, [answer]] of (await Promise.all(answers)).entries()) {
+      assert.ok(messages[i]!.equals(answer), `message ${i}`);
+    }
   });
 
   it('lends: what is kept of it is spoiled, unless in production', () => {
@@ -118,6 +145,15 @@ describe('Context.readRequestBody', () => {
   });
 });
 
+/** A message in so many fragments. */
+function framesOf(message: Buffer, pieces: number): Buffer[] {
+  const size = Math.ceil(message.length / pieces);
+  return Array.from({ length: pieces }, (_, i) => {
+    const bits = (i === 0 ? 0x02 : 0) | (i === pieces - 1 ? 0x80 : 0);
+    return clientFrame(bits, message.subarray(i * size, (i + 1) * size));
+  });
+}
+
 /** What a handler does with a body. */
 type Use = 'own' | 'read' | 'read, own' | 'read, send' | 'own, send' | 'wait, own' | 'receive' | 'none, later';
 
@@ -126,6 +162,7 @@ describe(`bodies of messages (FC_SEED=${seed})`, () => {
     const uses: Use[] = ['own', 'read', 'read, own', 'read, send', 'own, send', 'wait, own', 'receive', 'none, later'];
     const message = fc.record({
       use: fc.constantFrom(...uses),
+      pieces: fc.constantFrom(1, 1, 2, 3),
       length: fc.oneof(fc.nat({ max: 200 }), fc.constantFrom(1000, 5000, 16 * KIB, 40 * KIB, 100 * KIB, 300 * KIB)),
     });
     await fc.assert(
@@ -155,7 +192,7 @@ describe(`bodies of messages (FC_SEED=${seed})`, () => {
           return /wait|receive/.test(messages[index]!.use) ? done : void done;
         });
         const client = await WsClient.open(await run(server));
-        client.write(Buffer.concat(messages.map(({ length }, i) => clientFrame(0x82, bytesOf(length, i)))));
+        client.write(Buffer.concat(messages.flatMap(({ length, pieces }, i) => framesOf(bytesOf(length, i), pieces))));
         await until('all', () => count === messages.length);
         await settle();
         for (const [index, ctx] of later) owned.push([index, ctx.getRequestBody()]);
