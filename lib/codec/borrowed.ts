@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
+import { copyBytes } from './message-assembler.ts';
 import { receiveBuffer } from './mask-simd.ts';
+import { isLent, takeOver } from './message-memory.ts';
 
 /**
  * Bytes that are lent to a handler for the time of one call, and where they lie: in the receive buffer, where the next read
- * goes. Whoever keeps them has somebody else's message a little later; so they are copied wherever they are to outlive the
+ * goes, or in memory in which the next message is put together. Whoever keeps them has somebody else's message a little later; so they are copied wherever they are to outlive the
  * call. In development they are spoiled after it, so that this is noticed at once.
  */
 
@@ -16,7 +18,12 @@ const spoilt = new WeakSet<ArrayBufferLike>();
 
 /** Whether bytes are only lent, and what keeps them must copy them. */
 export function isBorrowed(bytes: Uint8Array): boolean {
-  return bytes.buffer === receiveBuffer.buffer || (isSpoiling && spoilt.has(bytes.buffer));
+  return bytes.buffer === receiveBuffer.buffer || isLent(bytes) || (isSpoiling && spoilt.has(bytes.buffer));
+}
+
+/** Makes `bytes[start, end)`, which are lent, somebody's own. */
+export function own(bytes: Buffer, start: number, end: number): Buffer {
+  return isLent(bytes) ? takeOver(bytes, start, end) : copyBytes(bytes, start, end);
 }
 
 /** Calls `read` with `bytes[start, end)` as they lie there, and returns what it returns. */

@@ -1,15 +1,20 @@
-/** Smaller buffers leave enough garbage behind as it is: a context, and what a handler makes. */
-const MIN_BYTES = 4096;
-/** The lists take half of what the buffer does: an entry has 8 bytes. */
+/** Beside smaller buffers enough garbage is left behind as it is: a context, and what a handler makes. */
+const MIN_BYTES = 256;
+/** A list is made when so much lies behind buffers: one for each message of 1 KiB would be dear. */
+const STEP_BYTES = 16 * 1024;
+/** The lists take half of what the buffers do: an entry has 8 bytes. */
 const BYTES_PER_ENTRY = 16;
 /** A longer list would not be in the young generation. */
 const MAX_ENTRIES = 8192;
+
+/** What lies behind buffers that no list was made for. */
+let bytes = 0;
 
 /** The latest list. Kept until the next, or else the compiler could see that nobody reads it, and leave it out. */
 export let garbage: readonly unknown[] = [];
 
 /**
- * Is told of each large buffer that is made for a message, and makes some garbage beside it: on purpose.
+ * Is told of each buffer that is made for a message, and makes some garbage beside it: on purpose.
  *
  * V8 collects its young generation when that is full. What lies behind buffers does not count for that, so that large
  * messages, which are few objects, do not fill it; V8 from Node 24 on waits then until 64 MB lie behind buffers, and
@@ -19,7 +24,13 @@ export let garbage: readonly unknown[] = [];
  */
 export function hastenCollection(bufferBytes: number): void {
   if (bufferBytes < MIN_BYTES) return;
-  for (let entries = Math.floor(bufferBytes / BYTES_PER_ENTRY); entries > 0; entries -= MAX_ENTRIES) {
+  bytes += bufferBytes;
+  if (bytes >= STEP_BYTES) makeGarbage();
+}
+
+function makeGarbage(): void {
+  for (let entries = Math.floor(bytes / BYTES_PER_ENTRY); entries > 0; entries -= MAX_ENTRIES) {
     garbage = new Array(Math.min(entries, MAX_ENTRIES));
   }
+  bytes = 0;
 }

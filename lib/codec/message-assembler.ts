@@ -1,6 +1,7 @@
 import { Buffer, isAscii } from 'node:buffer';
 import type { ErrorCode } from '../errors.ts';
 import { hastenCollection } from './hasten-collection.ts';
+import { isRoomy, returnMemory, takeMemory } from './message-memory.ts';
 import { decodeUtf8, Utf8Validator } from './utf8.ts';
 
 /** What is reserved at once for a message whose end has not arrived, in bytes. */
@@ -67,28 +68,50 @@ export class MessageAssembler {
     return undefined;
   }
 
+  /** Whether the message in hand is text. */
+  get isText(): boolean {
+    return this.#text !== undefined;
+  }
+
+  /** Length of the message in hand, as far as it has arrived, in bytes. */
+  get length(): number {
+    return this.#length;
+  }
+
   /**
    * Ends the message and gets ready for the next.
    *
    * @returns the text, or a buffer of the caller's own, or `undefined` for text that ends inside a character
    */
   finish(): string | Buffer | undefined {
-    const payload = this.#buffer.subarray(0, this.#length);
-    const text = this.#text;
-    const reserved = this.#buffer.length;
+    const { isText, length } = this;
+    const isWhole = this.#text?.complete !== false;
+    const memory = this.finishInPlace();
+    if (!isText) return ownPayload(memory, length);
+    const payload = memory.subarray(0, length);
+    const text = isWhole ? decodeText(payload) : undefined;
+    returnMemory(memory);
+    return text;
+  }
+
+  /**
+   * Ends the message and gets ready for the next.
+   *
+   * @returns the memory that it is in, with its first byte first, and perhaps room behind it. The caller's own: to be
+   * kept, or given to `returnMemory`.
+   */
+  finishInPlace(): Buffer {
+    const memory = this.#buffer;
+    this.#buffer = EMPTY;
     this.reset();
-    if (text !== undefined) {
-      if (!text.complete) return undefined;
-      return isAscii(payload) ? payload.toString('latin1') : payload.toString('utf8');
-    }
-    // A buffer with much room to spare would keep it for as long as the message is kept.
-    return reserved - payload.length > payload.length >> 3 ? Buffer.from(payload) : payload;
+    return memory;
   }
 
   /** Forgets the message in hand and lets go of its memory. */
   reset(): void {
     this.#active = false;
     this.#text = undefined;
+    returnMemory(this.#buffer);
     this.#buffer = EMPTY;
     this.#length = 0;
   }
@@ -102,11 +125,23 @@ export class MessageAssembler {
     const ahead =
       needed < AHEAD_FROM_BYTES && announced > AHEAD_FROM_BYTES ? 0 : Math.min(announced, needed * MAX_AHEAD);
     const most = isLast ? announced : this.#maxMessageBytes;
-    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(doubled, ahead), most));
-    hastenCollection(grown.length);
+    const grown = takeMemory(Math.min(Math.max(doubled, ahead), most));
     this.#buffer.copy(grown, 0, 0, this.#length);
+    returnMemory(this.#buffer);
     this.#buffer = grown;
   }
+}
+
+/** Makes the first `length` bytes of memory somebody's own. Much room behind them would be kept for as long as they are. */
+export function ownPayload(memory: Buffer, length: number): Buffer {
+  if (!isRoomy(memory.length, length)) return memory.subarray(0, length);
+  const payload = Buffer.from(memory.subarray(0, length));
+  returnMemory(memory);
+  return payload;
+}
+
+function decodeText(payload: Buffer): string {
+  return isAscii(payload) ? payload.toString('latin1') : payload.toString('utf8');
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { MessageAssembler } from '../codec/message-assembler.ts';
+import { MessageAssembler, ownPayload } from '../codec/message-assembler.ts';
+import { endLoan, lendMemory, returnMemory } from '../codec/message-memory.ts';
 import { FIN, OPCODE_BITS, OpCode, RSV1 } from '../codec/opcode.ts';
 import { type ErrorCode, peerError, WebSocketError } from '../errors.ts';
 import type { Decompressed, MessageCompression } from './compression.ts';
@@ -8,6 +9,8 @@ import type { Decompressed, MessageCompression } from './compression.ts';
 export interface MessageSink {
   /** A whole message: text as a string, binary as a buffer that is the receiver's own. */
   onMessage(data: string | Buffer): void;
+  /** A whole binary message, as `ProtocolEvents.onLentMessage`; it may be taken over. */
+  onLentMessage(bytes: Buffer, start: number, end: number): boolean;
   /** The peer broke a rule of messages, or a limit of ours. Nothing more is to be given to the receiver. */
   onMessageError(error: WebSocketError): void;
   /** A message is being decompressed: no frame is to be given to the receiver before `onContinue`. */
@@ -56,6 +59,7 @@ export class MessageReceiver {
   /** Lets go of all memory. Nothing more is told, but an `onContinue` that is due. */
   stop(): void {
     this.#stopped = true;
+    this.#assembler?.reset();
     this.#assembler = undefined;
   }
 
@@ -104,16 +108,33 @@ export class MessageReceiver {
   }
 
   #finish(assembler: MessageAssembler): void {
-    const message = assembler.finish();
-    if (this.#compressedOpcode === undefined) this.#deliver(message);
-    else this.#decompress(this.#compressedOpcode, message as Buffer, 0, message!.length);
+    const { isText, length } = assembler;
+    if (isText) {
+      this.#deliver(assembler.finish());
+      return;
+    }
+    const memory = assembler.finishInPlace();
+    if (this.#compressedOpcode === undefined) this.#deliverBinary(memory, length);
+    else if (!this.#decompress(this.#compressedOpcode, memory, 0, length)) returnMemory(memory);
   }
 
-  #decompress(opcode: number, bytes: Buffer, start: number, end: number): void {
+  /** Lends a message to whoever reads it where it lies, and otherwise has it be theirs. */
+  #deliverBinary(memory: Buffer, length: number): void {
+    lendMemory(memory);
+    const isTaken = this.#sink.onLentMessage(memory, 0, length);
+    const isFree = endLoan(memory);
+    if (!isTaken) this.#sink.onMessage(ownPayload(memory, length));
+    else if (isFree) returnMemory(memory);
+  }
+
+  /** @returns whether the bytes are still being read */
+  #decompress(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     const isText = opcode === OpCode.Text;
     const message = this.#compression!.decompress(isText, bytes, start, end, this.#maxMessageBytes);
-    if (message instanceof Promise) void this.#deliverLater(message);
+    const isLater = message instanceof Promise;
+    if (isLater) void this.#deliverLater(message);
     else this.#deliverDecompressed(message);
+    return isLater;
   }
 
   /** Waits for a message: what came behind it stays behind it. */

@@ -327,6 +327,11 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   }
 
   /** @internal */
+  onLentMessage(bytes: Buffer, start: number, end: number): boolean {
+    return this.#events.onLentMessage?.(bytes, start, end) ?? false;
+  }
+
+  /** @internal */
   onMessageError(error: WebSocketError): void {
     this.#parser.stop();
     this.#events.onProtocolError(error);
@@ -365,7 +370,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
       return;
     }
     const isText = bits === (FIN | OpCode.Text);
-    if (!isText && this.#events.onLentMessage?.(bytes, start, end) === true) return;
+    if (!isText && this.onLentMessage(bytes, start, end)) return;
     const message = decodeMessage(isText, bytes, start, end);
     if (message === undefined) this.#failReceiving('WS_ERR_INVALID_UTF8');
     else this.#events.onMessage(message);

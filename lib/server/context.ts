@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { lend } from '../codec/borrowed.ts';
-import { copyBytes } from '../codec/message-assembler.ts';
+import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
@@ -159,7 +158,7 @@ export class Context {
   #ownBody(): Body {
     if (this.#state === OWN) return this.#body;
     if (this.#lent === undefined) throw new InvalidStateError('WS_ERR_BODY_GONE');
-    this.#body = copyBytes(this.#lent, this.#lentStart, this.#lentEnd);
+    this.#body = own(this.#lent, this.#lentStart, this.#lentEnd);
     this.#lent = undefined;
     this.#state = OWN;
     return this.#body;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { own } from '../../lib/codec/borrowed.ts';
 import { borrowEncoder, returnEncoder } from '../../lib/codec/encoder-pool.ts';
 import type { FrameEncoder } from '../../lib/codec/frame-encoder.ts';
 import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError } from '../../lib/errors.ts';
@@ -775,9 +776,26 @@ describe('Protocol, messages that are lent', () => {
       recorder.peerFrame(0x02, 'pie'),
       recorder.peerFrame(0x80, 'ces'),
     );
-    assert.deepEqual(lent, ['taken', 'left']);
+    assert.deepEqual(lent, ['taken', 'left', 'pieces']);
     assert.deepEqual(recorder.messages(), [Buffer.from('left'), 'text', Buffer.from('pieces')]);
   });
+
+  for (const isTakenOver of [true, false]) {
+    it(`uses the memory of a message in pieces again, ${isTakenOver ? 'but not where it was taken over' : 'once it was read'}`, () => {
+      const recorder = new ProtocolRecorder('server');
+      const seen: Buffer[] = [];
+      Object.assign(recorder, {
+        onLentMessage: (bytes: Buffer, start: number, end: number) => {
+          seen.push(isTakenOver ? own(bytes, start, end) : bytes);
+          return true;
+        },
+      });
+      const half = Buffer.alloc(50_000, 'x');
+      for (let i = 0; i < 2; i++) recorder.receive(recorder.peerFrame(0x02, half), recorder.peerFrame(0x80, half));
+      assert.equal(seen[0]!.buffer !== seen[1]!.buffer, isTakenOver);
+      assert.deepEqual(recorder.messages(), []);
+    });
+  }
 });
 
 describe('Protocol.receiveHalfEnd', () => {
