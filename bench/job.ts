@@ -20,6 +20,9 @@ export interface Job {
   readonly runners: readonly Runner[];
 }
 
+/** The numbers of which each round is printed and kept: a median hides what happens in one of them. */
+export const BY_ROUND: readonly string[] = ['p99Micros', 'fullCollections', 'collectingMs'];
+
 /** A contestant that cannot do the work of a case, such as compression where it has none. */
 export class NotSupported extends Error {}
 
@@ -31,6 +34,9 @@ export const METRICS: Readonly<Record<string, { readonly title: string; readonly
   megabytesPerSecond: { title: 'MB/s', digits: 0 },
   p50Micros: { title: 'p50 µs', digits: 0 },
   p99Micros: { title: 'p99 µs', digits: 0 },
+  collections: { title: 'collections', digits: 0 },
+  fullCollections: { title: 'of them full', digits: 0 },
+  collectingMs: { title: 'they took ms', digits: 0 },
   rssMegabytes: { title: 'RSS MB', digits: 0 },
   bytesPerConnection: { title: 'bytes per connection', digits: 0 },
   heapPerConnection: { title: 'of them JavaScript heap', digits: 0 },

@@ -1,4 +1,4 @@
-import { type Job, METRICS, NotSupported, type Runner, type Sample } from './job.ts';
+import { BY_ROUND, type Job, METRICS, NotSupported, type Runner, type Sample } from './job.ts';
 import { median, spread } from './statistics.ts';
 
 /** What one contestant did in one case. */
@@ -6,6 +6,8 @@ export interface Row {
   readonly name: string;
   /** Median of each number over the rounds. */
   readonly medians: Sample;
+  /** What some of the numbers were in each round. */
+  readonly byRound?: Readonly<Record<string, readonly number[]>>;
   /** How far the compared number of the rounds lies apart, as a share of its median. */
   readonly spread: number;
   /** Ours divided by its, the median of the rounds: below 1, ours takes less. Absent where ours has no number. */
@@ -105,7 +107,7 @@ async function sampleInto(
   }
 }
 
-function makeRows({ runners, metric }: Job, samples: ReadonlyMap<string, readonly Sample[]>): Row[] {
+function makeRows({ runners, metric, columns }: Job, samples: ReadonlyMap<string, readonly Sample[]>): Row[] {
   const ours = samples.get(runners[0]!.name)!;
   const rows: Row[] = [];
   for (const { name } of runners) {
@@ -116,9 +118,13 @@ function makeRows({ runners, metric }: Job, samples: ReadonlyMap<string, readonl
     const medians = Object.fromEntries(
       Object.keys(own[0]!).map((key) => [key, median(own.map((sample) => sample[key]!))]),
     );
+    const told = BY_ROUND.filter((key) => columns.includes(key));
     rows.push({
       name,
       medians,
+      ...(told.length > 0 && {
+        byRound: Object.fromEntries(told.map((key) => [key, own.map((sample) => round(sample[key]!))])),
+      }),
       spread: spread(values),
       ratio: ratios.length === 0 ? undefined : median(ratios),
       ratioLow: Math.min(...ratios),
@@ -140,11 +146,22 @@ export function formatResult({ name, title, columns, metric, rows, notSupported,
     line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
   );
   const notes = [
+    ...rows.flatMap(formatRounds),
     ...notSupported.map((contestant) => `  NOT SUPPORTED by ${contestant}`),
     ...failures.map((failure) => `  FAILED ${failure}`),
   ];
   const of = METRICS[metric]!.title;
   return [`\n${name}: ${title} (compared by ${of})`, ...lines.map((line) => `  ${line}`), ...notes].join('\n');
+}
+
+/** What a median hides, a line for each contestant. */
+function formatRounds({ name, byRound = {} }: Row): string[] {
+  const parts = Object.entries(byRound).map(([key, numbers]) => `${METRICS[key]!.title} ${numbers.join(' ')}`);
+  return parts.length === 0 ? [] : [`  ${name}, by round: ${parts.join('; ')}`];
+}
+
+function round(number: number): number {
+  return Math.round(number);
 }
 
 function formatRatio({ ratio, ratioLow, ratioHigh }: Row): string {

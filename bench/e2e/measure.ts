@@ -51,6 +51,10 @@ async function measureWindow(server: RunningServer, load: RunningLoad, work: End
     megabytesPerSecond: result.bytes / elapsedMicros,
     p50Micros: result.p50Micros,
     p99Micros: result.p99Micros,
+    /** Garbage collections in the measured window. */
+    collections: after.collections - before.collections,
+    fullCollections: after.fullCollections - before.fullCollections,
+    collectingMs: after.collectingMs - before.collectingMs,
     rssMegabytes: after.rssBytes / 1e6,
     bytesPerConnection: (after.rssBytes - before.rssBytes) / result.messages,
     heapPerConnection: (after.heapBytes - before.heapBytes) / result.messages,
