@@ -1,11 +1,12 @@
 /**
  * One peer floods, another echoes: how much longer the other's answers take, and what the flood makes the server hold.
- * Server, flooder and echo are processes of their own; rounds alternate between alone and flooded. Ends with 1 if the
+ * Server, flooder and echo are processes of their own, the server on a core of its own and the flooder behind the echo on
+ * the other: what is measured is how the server shares its time. Rounds alternate between alone and flooded. Ends with 1 if the
  * echo's p99 is more than three times what it is alone, or if more is held than one connection may.
  *
  *     node --import tsx bench/flood.ts [--rounds n] [--seconds n] [--only flood,...] [--smoke]
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,9 +22,12 @@ import {
   type ToServer,
 } from './flood/messages.ts';
 import { BOUND_BYTES } from './flood/options.ts';
+import { canPin } from './setup.ts';
 import { median } from './statistics.ts';
 
 const MAX_RATIO = 3;
+const SERVER_CORE = 0;
+const CLIENT_CORE = 1;
 /** How long a flood goes on before anything is measured. */
 const WARM_UP_MS = 300;
 
@@ -36,17 +40,29 @@ const { values } = parseArgs({
   },
 });
 const rounds = values.smoke ? 1 : Number(values.rounds);
+const isPinned = !values.smoke && canPin();
 const measureMs = values.smoke ? 200 : Number(values.seconds) * 1000;
 
 /** A process, and the next message of a type from it. */
 class Part<From extends { readonly type: string }> {
   readonly child: ChildProcess;
 
-  constructor(file: string, env: Readonly<Record<string, string>> = {}) {
+  /** @param core - where it runs, if processes can be bound to cores */
+  constructor(file: string, core: number, env: Readonly<Record<string, string>> = {}) {
     this.child = fork(join(ROOT, 'bench', 'flood', file), {
       execArgv: ['--expose-gc', '--import', 'tsx'],
       env: { ...process.env, ...env },
     });
+    if (isPinned) this.#run('taskset', '-acp', `${core}`);
+  }
+
+  /** Has it run only while nobody else wants to. */
+  giveWay(): void {
+    if (isPinned) this.#run('chrt', '-a', '-i', '-p', '0');
+  }
+
+  #run(program: string, ...args: string[]): void {
+    execFileSync(program, [...args, `${this.child.pid}`], { stdio: 'ignore' });
   }
 
   next<T extends From['type']>(type: T): Promise<Extract<From, { type: T }>> {
@@ -80,18 +96,19 @@ interface Round {
 
 /** Measures alone, and then flooded: by a server that is new each time, so that no flood sees what another left. */
 async function runRound(flood: Flood): Promise<Round> {
-  const server = new Part<FromServer>('server-process.ts');
+  const server = new Part<FromServer>('server-process.ts', SERVER_CORE);
   const { port } = await server.next('port');
-  const echo = new Part<FromEcho>('echo-process.ts', { PORT: String(port) });
+  const echo = new Part<FromEcho>('echo-process.ts', CLIENT_CORE, { PORT: String(port) });
   await echo.next('open');
   // Code is compiled.
   await echo.ask({ type: 'measure', ms: measureMs / 2 }, 'measured');
   const alone = await echo.ask({ type: 'measure', ms: measureMs }, 'measured');
   const before = await server.ask({ type: 'memory' }, 'memory');
 
-  const flooder = new Part<FromFlooder>('flooder-process.ts');
+  const flooder = new Part<FromFlooder>('flooder-process.ts', CLIENT_CORE);
   flooder.child.send({ type: 'flood', port, flood } satisfies ToFlooder);
   await flooder.next('flooding');
+  flooder.giveWay();
   await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
   const flooded = await echo.ask({ type: 'measure', ms: measureMs }, 'measured');
   const { bytes } = await flooder.next('flooding');
@@ -118,7 +135,7 @@ const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
 const named = (Object.keys(FLOODS) as Flood[]).filter((flood) => flood.includes(values.only));
 const wanted = values.smoke ? named.filter((_, i) => i % 3 === 0) : named;
 console.log(
-  `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? '?'}; medians of ${rounds} rounds, and the worst\n`,
+  `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? '?'}; medians of ${rounds} rounds, and the worst${isPinned ? '' : '; NOT PINNED to cores'}\n`,
 );
 console.log(
   '| one peer sends | p50 alone, µs | flooded | p99 alone, µs | flooded | p99 ratio | worst | MB sent | RSS grows, MiB | held, MiB | bound |',

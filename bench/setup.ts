@@ -54,7 +54,7 @@ export function isInstalled({ peers }: Setup, name: string): boolean {
 }
 
 /** Whether processes can be bound to cores, and there is more than one. */
-function canPin(): boolean {
+export function canPin(): boolean {
   if (availableParallelism() < 2) return false;
   try {
     execFileSync('taskset', ['-c', '0,1', 'true'], { stdio: 'ignore' });

@@ -13,6 +13,7 @@ import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { type Deferred, defer, RESOLVED, rejected, unwatched } from './promises.ts';
 import { Transport } from './transport.ts';
+import { beginShare, isShareOver } from './turn-share.ts';
 
 /** Who looks after a connection. */
 export interface ConnectionOwner {
@@ -31,10 +32,11 @@ export interface ConnectionOwner {
 }
 
 /**
- * How many messages of one connection are read in a turn of the event loop, before others have theirs: some hundred
- * microseconds of work. One read may bring ten thousand.
+ * How many messages of one connection are read in a turn of the event loop at the most, before others have theirs; and
+ * after how many it is looked whether it has had its share of time. One read may bring ten thousand.
  */
 const MAX_MESSAGES_A_TURN = 512;
+const MESSAGES_A_LOOK = 16;
 
 /** How many were read of the bytes that are being received. */
 let messagesRead = 0;
@@ -442,7 +444,9 @@ export class Connection {
 
   /** Counts a message that is read, and has this connection wait for others when there were enough. */
   #countMessage(): void {
-    if (++messagesRead === MAX_MESSAGES_A_TURN) this.#openIntake().yieldTurn();
+    if (++messagesRead % MESSAGES_A_LOOK !== 0) return;
+    if (messagesRead === MESSAGES_A_LOOK) beginShare();
+    else if (messagesRead === MAX_MESSAGES_A_TURN || isShareOver()) this.#openIntake().yieldTurn();
   }
 
   /** Has reading wait behind the message that is being told. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { receiveBuffer } from '../codec/mask-simd.ts';
 import { receiveInPlace } from './receive-in-place.ts';
+import { beginShare, isShareOver } from './turn-share.ts';
 
 /**
  * Handing the bytes of a connection to node:http one request at a time.
@@ -10,8 +11,8 @@ import { receiveInPlace } from './receive-in-place.ts';
  * By itself node:http begins every request that is in what it reads: in 64 KiB there may be two thousand, of 5 KiB each.
  * It has one listener for 'data', and takes from it what it would else read past the stream. So this listener is taken off
  * the socket, and is called with slices that end where a head ends: each begins one request at most (node:http takes
- * nothing but CRLF for a line break, and a spec sees to that; that of Node 20.19 took one LF, and whoever begins more so is cut). While there are enough of them the rest is kept, and the
- * socket is not read, so that the kernel makes the client wait.
+ * nothing but CRLF for a line break, and a spec sees to that; that of Node 20.19 took one LF, and whoever begins more so is cut). While there are enough of them, or until others have had
+ * their turn, the rest is kept, and the socket is not read, so that the kernel makes the client wait.
  *
  * node:http reads past the stream since that is cheaper, and so does this: a GET costs 5 % more CPU time than without it, a
  * body of 1 MiB 8 % (measured). By 'data' events it would be 10 % and 28 %.
@@ -114,6 +115,7 @@ export class RequestFeed {
   /** Hands on what there is, until there are enough requests, or node:http wants no more for now. @internal */
   handOn(): void {
     const chunk = this.#chunk;
+    beginShare();
     while (this.#handedOn < chunk.length && this.#isWanted()) {
       const start = this.#handedOn;
       this.#handedOn = this.#endOfHead(chunk, start);
@@ -146,9 +148,11 @@ export class RequestFeed {
   /** Whether node:http may be given something; if not, the socket is paused, or no longer its own. */
   #isWanted(): boolean {
     if (this.#toHttp === undefined || this.#socket.destroyed || this.#socket.isPaused()) return false;
-    if (!this.#host.isFull) return true;
+    const isTurnOver = this.#handedOn > 0 && isShareOver();
+    if (!this.#host.isFull && !isTurnOver) return true;
     this.#paused = true;
     this.#socket.pause();
+    if (isTurnOver) this.resume();
     return false;
   }
 }

@@ -23,15 +23,6 @@ const kTransport = Symbol('transport');
 /** Whether what is in the receive buffer is being handled: a handler may write to a stream that brings the next bytes at once. */
 let isReceiving = false;
 
-/**
- * How many reads that fill the receive buffer are made before other sockets are looked at: 1 MiB. libuv makes up to 32 of
- * them in one turn of the event loop.
- */
-const MAX_FULL_READS = 4;
-
-/** How many were made in a row, of whichever socket: behind one that is not full it is the turn of another. */
-let fullReads = 0;
-
 interface AttachedDuplex extends Duplex {
   [kTransport]?: Transport;
 }
@@ -293,9 +284,8 @@ function onRead(this: AttachedDuplex, bytesRead: number): boolean {
   if (transport === undefined) return true;
   transport.receiveInPlace(bytesRead);
   if (transport.isPaused) return false;
-  fullReads = bytesRead < receiveBuffer.length ? 0 : fullReads + 1;
-  if (fullReads < MAX_FULL_READS) return true;
-  fullReads = 0;
+  if (bytesRead < receiveBuffer.length) return true;
+  // libuv would read up to 32 times as much before it looks at other sockets.
   setImmediate(readOn, this);
   return false;
 }

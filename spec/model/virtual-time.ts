@@ -3,6 +3,9 @@
  * (nextTick, promises, its own immediates) goes on by itself, and is waited for by `ticks`.
  */
 
+/** How much later it is each time somebody looks at the clock, so that work takes time. */
+const MS_A_LOOK = 0.1;
+
 const real = {
   setTimeout: globalThis.setTimeout,
   clearTimeout: globalThis.clearTimeout,
@@ -69,6 +72,7 @@ export class VirtualTime {
   now = 0;
   readonly timers: Set<Pending> = new Set();
   #immediates: Pending[] = [];
+  #looks = 0;
   /** Is told what a callback has thrown. */
   onError: (error: unknown) => void = () => {};
 
@@ -94,11 +98,13 @@ export class VirtualTime {
       clearInterval: clear,
       clearImmediate: clear,
     });
+    performance.now = () => this.now + MS_A_LOOK * this.#looks++;
   }
 
   /** Gives the timers of this process back. */
   uninstall(): void {
     Object.assign(globalThis, real);
+    Reflect.deleteProperty(performance, 'now');
   }
 
   clear(pending: unknown): void {
