@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { OURS } from './e2e/contestants.ts';
 import { METRICS } from './job.ts';
 import { type JobResult, type Report, resultsOf } from './rounds.ts';
-import { CHARTS, type Chart, SHOWN } from './shown.ts';
+import { CHARTS, type Chart, SHOWN, VARIANTS } from './shown.ts';
 import { escapeXml, LABEL_X, page, text } from './svg.ts';
 import { writeTables } from './tables.ts';
 
@@ -51,7 +51,7 @@ function draw({ title, subtitle, metric, cases }: Chart, results: readonly JobRe
       const width = Math.max(1, (value / most) * BAR_WIDTH);
       parts.push(
         text(LABEL_X, y + 13, isOurs ? 'ink strong' : 'faint', name),
-        `<rect class="${isOurs ? 'ours' : 'bar'}" x="${BAR_X}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
+        `<rect class="${isOurs ? 'ours' : VARIANTS.includes(name) ? 'variant' : 'bar'}" x="${BAR_X}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
         text(BAR_X + width + 8, y + 13, isOurs ? 'ink strong' : 'ink', formatValue(value, metric)),
       );
       y += ROW;

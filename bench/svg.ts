@@ -5,9 +5,9 @@ export const LABEL_X = 16;
 
 /** Colours of both schemes are in the picture itself: it looks right wherever it is shown. */
 const STYLE = `
-    .page { fill: #ffffff } .ink { fill: #1f2328 } .faint { fill: #59636e } .bar { fill: #9aa4b0 } .ours { fill: #0a6bdc }
+    .page { fill: #ffffff } .ink { fill: #1f2328 } .faint { fill: #59636e } .bar { fill: #9aa4b0 } .ours { fill: #0a6bdc } .variant { fill: #7fb2ee }
     @media (prefers-color-scheme: dark) {
-      .page { fill: #0d1117 } .ink { fill: #f0f6fc } .faint { fill: #9198a1 } .bar { fill: #5b6470 } .ours { fill: #4c9dff }
+      .page { fill: #0d1117 } .ink { fill: #f0f6fc } .faint { fill: #9198a1 } .bar { fill: #5b6470 } .ours { fill: #4c9dff } .variant { fill: #2c5d99 }
     }
     text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif } .title { font-size: 18px; font-weight: 600 }
     .strong { font-weight: 600 }`;

@@ -54,11 +54,24 @@ function choose(branches: Record<string, unknown>, options: SelectOptions): Prom
     // The common case. No promise has to have its turn first, so what is ready is taken without holding the others.
     const index = indexOfReady(values, options.biased === true);
     if (index !== -1) return takeReady(keys[index]!, values, index);
-    return new Promise((resolve, reject) => new Selection(keys, values, resolve, reject).wait());
+    const chosen = new Promise<Chosen>(keepSettlers);
+    new Selection(keys, values, latest.resolve, latest.reject).wait();
+    return chosen;
   }
   return new Promise((resolve, reject) => {
     new Selection(keys, [], resolve, reject, options.signal).start(values, options.biased === true);
   });
+}
+
+/** What settles the promise that was made last: a function of its own for each would be one thing more to make. */
+const latest = {
+  resolve: undefined as unknown as (chosen: Chosen) => void,
+  reject: undefined as unknown as (error: unknown) => void,
+};
+
+function keepSettlers(resolve: (chosen: Chosen) => void, reject: (error: unknown) => void): void {
+  latest.resolve = resolve;
+  latest.reject = reject;
 }
 
 /** A branch that is ready must not be chosen yet: the others may be ready too. */
