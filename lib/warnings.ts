@@ -6,7 +6,7 @@ const WARNINGS = {
   WS_WARN_RETURNED_VALUE:
     'nobody is sent what a handler returns: use ctx.sendResponseBody(value), or have the handler return nothing',
   WS_WARN_BODY_NOT_SENT:
-    'a body that was set with setResponseBody is not sent on a WebSocket, where send() and the end of the handlers send nothing: use sendResponseBody(body), or sendBody() behind setResponseBody',
+    'a body that was set with setResponseBody is not sent on a WebSocket, where send() and the end of the handlers send nothing: use sendResponseBody(body), or sendBody() behind it',
   WS_WARN_SEND_ARGUMENT:
     'send and sendOnce take no arguments: they send the HTTP response that was set, and do nothing on a WebSocket: use sendResponseBody(message)',
   WS_WARN_SEND_AFTER_CLOSE:

@@ -76,10 +76,16 @@ export function checkNames(what: string, options: unknown, names: readonly strin
   for (const name of Object.keys(options)) if (!names.includes(name)) throw unknownName(what, name, names);
 }
 
-/** The error for an option that does not exist. */
-export function unknownName(what: string, name: string, names: readonly string[]): TypeError {
+/** The error for an option that does not exist. @param elsewhere - what options of others are here, by their names */
+export function unknownName(
+  what: string,
+  name: string,
+  names: readonly string[],
+  elsewhere: Readonly<Record<string, string>> = {},
+): TypeError {
+  const here = Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined;
   const meant = closestName(name, names);
-  const question = meant === undefined ? '' : `did you mean "${meant}"? `;
+  const question = here !== undefined ? `here it is ${here}; ` : meant !== undefined ? `did you mean "${meant}"? ` : '';
   return new TypeError(`"${name}" is no option of ${what}: ${question}there are ${names.join(', ')}`);
 }
 

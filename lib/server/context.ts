@@ -3,7 +3,6 @@ import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
-import { kindOf } from '../wording.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
@@ -15,7 +14,7 @@ const OWN = 0;
 const LENT = 1;
 const READ = 2;
 
-/** The connection is to be closed behind the handlers; a body was set, and it may be that nobody sends it. */
+/** The connection is to be closed behind the handlers; a body was set, which somebody has to send. */
 const CLOSE = 1;
 const LOOK_FOR_BODY = 2;
 
@@ -229,14 +228,14 @@ export class Context {
   /** Sends the response as set, unless that was done. Does nothing on a WebSocket. */
   send(): Promise<void>;
   send(argument?: unknown): Promise<void> {
-    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', `send was given ${kindOf(argument)}`);
+    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', 'send was given something');
     return unwatched(this.#exchange.send(this.getResponse(), false));
   }
 
   /** Sends the response as set, unless that was done, and ends the connection. Does nothing on a WebSocket. */
   sendOnce(): Promise<void>;
   sendOnce(argument?: unknown): Promise<void> {
-    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', `sendOnce was given ${kindOf(argument)}`);
+    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', 'sendOnce was given something');
     return unwatched(this.#exchange.send(this.getResponse(), true));
   }
 
@@ -284,7 +283,7 @@ export class Context {
   /** The handlers for a WebSocket's message are done. @returns whether it is to be closed @internal */
   endOnWebSocket(): boolean {
     if (this.#ending === 0) return false;
-    // What was set and is not sent is lost, unless the handlers have sent something else instead.
+    // What was set is lost, unless something was sent behind it: itself, or something else in its place.
     if ((this.#ending & LOOK_FOR_BODY) !== 0 && this.#response?.isUsed !== true) warnOnce('WS_WARN_BODY_NOT_SENT');
     return this.getClosed();
   }

@@ -64,7 +64,7 @@ async function runRest(first: PromiseLike<unknown>, handlers: readonly Handler[]
  */
 export function noticeReturned(value: unknown): void {
   if (typeof value !== 'string' && !(value instanceof Uint8Array)) return;
-  warnOnce('WS_WARN_RETURNED_VALUE', `a handler returned ${kindOf(value)}`);
+  warnOnce('WS_WARN_RETURNED_VALUE', `a handler returned ${typeof value === 'string' ? 'a string' : 'bytes'}`);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -11,6 +11,7 @@ import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
 import { unknownName } from '../wording.ts';
+import { NAMES_ELSEWHERE } from './names-elsewhere.ts';
 
 /** Options of a server; each has a default. Sizes are in bytes, times in milliseconds. */
 export interface ServerOptions {
@@ -132,7 +133,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(DEFAULTS, name)) {
-      throw unknownName('Server', name, Object.keys(DEFAULTS));
+      throw unknownName('Server', name, Object.keys(DEFAULTS), NAMES_ELSEWHERE);
     }
     if (value !== undefined) resolved[name] = bound(name, checkOption(name, value));
   }

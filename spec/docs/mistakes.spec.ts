@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Broadcast, type Context, Request, Response, Server, select } from 'hyperlane-ws';
+import { NAMES_ELSEWHERE } from '../../lib/server/names-elsewhere.ts';
+import { resolveOptions } from '../../lib/server/options.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -20,6 +22,12 @@ describe('a server that is given something else', () => {
       () => new Server(wrong({ maxMesageBytes: 1 })),
       /^TypeError: "maxMesageBytes" is no option of Server: did you mean "maxMessageBytes"\? there are host, port/,
     ],
+    [
+      'an option of ws',
+      () => new Server(wrong({ maxPayload: 1 })),
+      /^TypeError: "maxPayload" is no option of Server: here it is the option maxMessageBytes; there are host,/,
+    ],
+    ['an optional parameter', () => new Server().route('/a/:b?', () => {}), /no parameter is optional: register both/],
     ['a port for the options', () => new Server(wrong(8080)), /^TypeError: Server takes its options as an object/],
     ['null for the options', () => new Server(wrong(null)), /^TypeError: Server takes its options as an object/],
     ['a port as text', () => new Server().port(wrong('60000')), /^RangeError: port is '60000': give a whole number/],
@@ -160,6 +168,18 @@ describe('a server that is given something else', () => {
     });
   });
 
+  it('says so: an inner handle without a route', async () => {
+    const server = new Server().route('/chat', () => {}).enableInnerWebsocketHandle('/chta');
+    await assert.rejects(server.run(), {
+      code: 'WS_ERR_UNKNOWN_ROUTE',
+      message: `enableInnerWebsocketHandle('/chta') fits no route: did you mean '/chat'?`,
+    });
+    await assert.rejects(
+      new Server().enableInnerWebsocketHandle(wrong(undefined)).run(),
+      /\(undefined\) fits no route/,
+    );
+  });
+
   it('says so: a port that is taken', async () => {
     const { server } = makeServer();
     const port = await run(server);
@@ -261,5 +281,18 @@ describe('select that is given something else', () => {
       select({ a: Promise.resolve() }, wrong({ baised: true })),
       /^TypeError: "baised" is no option of select: did you mean "biased"\?/,
     );
+  });
+});
+
+describe('options of other libraries', () => {
+  it('are refused with what is here in their place', () => {
+    for (const [name, here] of Object.entries(NAMES_ELSEWHERE)) {
+      assert.throws(
+        () => new Server({ [name]: 1 }),
+        (error: Error) => error.message.includes(`: here it is ${here}; `),
+      );
+      const option = /^the option (\w+)$/.exec(here)?.[1];
+      if (option !== undefined) assert.ok(option in resolveOptions({}), option);
+    }
   });
 });

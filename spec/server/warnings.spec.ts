@@ -84,7 +84,7 @@ describe('a warning, once', () => {
     await say(async () => 'hello');
     assert.equal(
       await warned('WS_WARN_RETURNED_VALUE'),
-      "a handler returned the string 'hello': nobody is sent what a handler returns: use ctx.sendResponseBody(value), or have the handler return nothing",
+      'a handler returned a string: nobody is sent what a handler returns: use ctx.sendResponseBody(value), or have the handler return nothing',
     );
   });
 
@@ -102,7 +102,7 @@ describe('a warning, once', () => {
     await say((ctx) => wrong(ctx).sendOnce('hello'));
     assert.match(
       await warned('WS_WARN_SEND_ARGUMENT'),
-      /^send was given the string 'hello': send and sendOnce take no arguments: .* use sendResponseBody\(message\)$/,
+      /^send was given something: send and sendOnce take no arguments: .* use sendResponseBody\(message\)$/,
     );
   });
 
