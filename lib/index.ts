@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 export { Broadcast } from './broadcast/broadcast.ts';
 export { BroadcastMap } from './broadcast/broadcast-map.ts';
 export type { BroadcastReceiver } from './broadcast/broadcast-receiver.ts';

@@ -1,3 +1,4 @@
+import { show } from '../wording.ts';
 import { BroadcastReceiver } from './broadcast-receiver.ts';
 import { type Cursor, Ring } from './ring.ts';
 import { WaitingList } from './waiting-list.ts';
@@ -28,7 +29,7 @@ export class Broadcast<T> {
    */
   constructor(capacity: number = DEFAULT_CAPACITY, onEmpty?: () => void) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
-      throw new RangeError(`the capacity of a channel is ${capacity}: give a whole number from 1 on`);
+      throw new RangeError(`the capacity of a channel is ${show(capacity)}: give a whole number from 1 on`);
     }
     this.ring = new Ring(capacity);
     this.#onEmpty = onEmpty;

@@ -1,4 +1,5 @@
 import { InvalidStateError, TimeoutError } from '../errors.ts';
+import { checkNames, show } from '../wording.ts';
 import { stopWaitingForAbort, waitForAbort } from './abort.ts';
 import { type BranchWatcher, WatcherGroup } from './branch.ts';
 
@@ -193,7 +194,9 @@ export class Receive<T> implements Promise<T> {
 
   #enterWith({ timeoutMs = 0, signal }: ReceiveOptions): void {
     if (!(timeoutMs >= 0)) {
-      throw new RangeError(`timeoutMs is ${timeoutMs}: give milliseconds from 0 on, where 0 or Infinity is no timeout`);
+      throw new RangeError(
+        `timeoutMs is ${show(timeoutMs)}: give milliseconds from 0 on, where 0 or Infinity is no timeout`,
+      );
     }
     if (signal?.aborted === true) {
       this.#state = REJECTED;
@@ -254,10 +257,16 @@ export class Receive<T> implements Promise<T> {
   }
 }
 
+const NAMES: readonly string[] = ['timeoutMs', 'signal'] satisfies (keyof ReceiveOptions)[];
+
 /** @throws {TypeError} for the bare number that a caller without types may pass, and that would be no timeout */
 function checkOptions(options: ReceiveOptions): ReceiveOptions {
-  if (typeof options === 'object' && options !== null) return options;
-  throw new TypeError(`options are an object: write { timeoutMs: ${String(options)} }`);
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`options are an object: write { timeoutMs: ${show(options)} }`);
+  }
+  // Only of options that ask for nothing it is likely that they do not exist.
+  if (options.timeoutMs === undefined && options.signal === undefined) checkNames('a receive', options, NAMES);
+  return options;
 }
 
 function withdrawnError(): InvalidStateError {

@@ -1,3 +1,4 @@
+import { checkNames, kindOf } from '../wording.ts';
 import { type AbortWaiter, stopWaitingForAbort, waitForAbort } from './abort.ts';
 import { type Branch, type BranchWatcher, branchOf } from './branch.ts';
 import { Receive } from './receive.ts';
@@ -14,6 +15,9 @@ export interface SelectOptions {
 export type Selected<T extends object> = {
   [K in keyof T]: { readonly key: K extends number ? `${K}` : K; readonly value: Awaited<T[K]> };
 }[keyof T];
+
+const NO_OPTIONS: SelectOptions = {};
+const NAMES: readonly string[] = ['signal', 'biased'] satisfies (keyof SelectOptions)[];
 
 /**
  * Waits for the first of several receives, and withdraws the others: what they would have taken stays where it is, for
@@ -33,8 +37,9 @@ export function select<T extends Record<string, PromiseLike<unknown>>>(
   branches: T,
   options?: SelectOptions,
 ): Promise<Selected<T>>;
-export function select(branches: Record<string, unknown>, options: SelectOptions = {}): Promise<Chosen> {
+export function select(branches: Record<string, unknown>, options: SelectOptions = NO_OPTIONS): Promise<Chosen> {
   try {
+    if (options !== NO_OPTIONS) checkNames('select', options, NAMES);
     return choose(branches, options);
   } catch (error) {
     // As from an async function: whoever awaits it need not look in two places.
@@ -48,6 +53,10 @@ interface Chosen {
 }
 
 function choose(branches: Record<string, unknown>, options: SelectOptions): Promise<Chosen> {
+  if (typeof branches !== 'object' || branches === null) {
+    const example = 'such as { message: receiver.recv() }';
+    throw new TypeError(`select takes what it waits for by key, ${example}, and this is ${kindOf(branches)}`);
+  }
   const keys = Object.keys(branches);
   const values = Object.values(branches);
   if (options.signal === undefined && areReceives(values)) {

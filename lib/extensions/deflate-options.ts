@@ -1,3 +1,4 @@
+import { show, unknownName } from '../wording.ts';
 import { MAX_WINDOW_BITS, MIN_WINDOW_BITS } from './deflate-params.ts';
 
 /** Options of permessage-deflate (RFC 7692); each has a default. */
@@ -83,18 +84,17 @@ export function resolveDeflateOptions(given: boolean | PerMessageDeflateOptions)
 function checkOption(name: string, value: unknown): void {
   if (SWITCHES.includes(name)) {
     if (typeof value !== 'boolean')
-      throw new TypeError(`perMessageDeflate.${name} is ${String(value)}: give a boolean`);
+      throw new TypeError(`perMessageDeflate.${name} is ${show(value)}: give true or false`);
     return;
   }
   if (!Object.hasOwn(RANGES, name)) {
-    const names = [...SWITCHES, ...Object.keys(RANGES)].join(', ');
-    throw new TypeError(`"${name}" is no option of perMessageDeflate: there are ${names}`);
+    throw unknownName('perMessageDeflate', name, [...SWITCHES, ...Object.keys(RANGES)]);
   }
   const [min, max] = RANGES[name]!;
   const isWhole = Number.isInteger(value) || max === Number.POSITIVE_INFINITY;
   if (typeof value !== 'number' || !(value >= min && value <= max) || !isWhole) {
     const range =
       max === Number.POSITIVE_INFINITY ? `a number of at least ${min}` : `a whole number from ${min} to ${max}`;
-    throw new RangeError(`perMessageDeflate.${name} is ${String(value)}: give ${range}`);
+    throw new RangeError(`perMessageDeflate.${name} is ${show(value)}: give ${range}`);
   }
 }

@@ -168,7 +168,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
    * @throws {ConnectionClosedError} once `canSend` is false
    */
   sendMessage(data: string | Uint8Array, compress?: boolean): void {
-    if (typeof data !== 'string') checkBytes(data, 'a message is a string, or');
+    if (typeof data !== 'string') checkBytes(data, 'a message');
     if (!this.canSend) throw this.closedError();
     if (this.#compression === undefined) {
       this.writeMessage(data, undefined);
@@ -436,7 +436,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   }
 
   #sendControl(opcode: number, payload: Uint8Array): void {
-    checkBytes(payload, 'the payload of a ping or pong is');
+    checkBytes(payload, 'the payload of a ping');
     if (payload.byteLength > MAX_CONTROL_PAYLOAD_BYTES) {
       throw new RangeError(
         `a ping or pong takes at most ${MAX_CONTROL_PAYLOAD_BYTES} bytes, and this one has ${payload.byteLength}`,

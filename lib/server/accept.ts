@@ -7,6 +7,7 @@ import type { OriginRule } from '../handshake/origin.ts';
 import { formatAccept, type HeaderLine } from '../handshake/response.ts';
 import { chooseSubprotocol, type SubprotocolRule } from '../handshake/subprotocol.ts';
 import { checkUpgrade, type UpgradeHead, type UpgradeRequest } from '../handshake/upgrade.ts';
+import { show } from '../wording.ts';
 import type { Response } from './response.ts';
 
 /** Header lines of the 101 that the handshake writes itself, or that it may not have. */
@@ -68,7 +69,7 @@ export function acceptUpgrade(upgrade: ServerUpgrade, response: Response, option
   const chosen =
     response.getHeader('sec-websocket-protocol') ?? chooseSubprotocol(subprotocols, upgrade.subprotocols) ?? '';
   if (chosen !== '' && !upgrade.subprotocols.includes(chosen)) {
-    throw new InvalidStateError('WS_ERR_INVALID_SUBPROTOCOL');
+    throw notOffered(chosen, upgrade.subprotocols);
   }
   const headers: HeaderLine[] = chosen === '' ? [] : [['Sec-WebSocket-Protocol', chosen]];
   for (const line of response.getHeaders()) {
@@ -77,4 +78,13 @@ export function acceptUpgrade(upgrade: ServerUpgrade, response: Response, option
   const deflate = perMessageDeflate && acceptDeflate(upgrade.offers, perMessageDeflate);
   if (deflate !== undefined) headers.push(['Sec-WebSocket-Extensions', deflate.response]);
   return { head: formatAccept(upgrade.key, headers), subprotocol: chosen, compression: deflate?.compression };
+}
+
+function notOffered(chosen: string, offered: readonly string[]): InvalidStateError {
+  const offer = offered.length === 0 ? 'it offered none' : `it offered ${offered.slice(0, 10).join(', ')}`;
+  const advice = 'choose one of these, or set no Sec-WebSocket-Protocol';
+  return new InvalidStateError(
+    'WS_ERR_INVALID_SUBPROTOCOL',
+    `the subprotocol ${show(chosen)} is not one that the client offered (§4.2.2): ${offer}; ${advice}`,
+  );
 }

@@ -2,16 +2,21 @@ import type { Buffer } from 'node:buffer';
 import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
+import { warnOnce } from '../warnings.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { type HeaderValue, Response } from './response.ts';
-import type { SendOptions, WebSocketStream } from './websocket-stream.ts';
+import { compressOf, type SendOptions, type WebSocketStream } from './websocket-stream.ts';
 
 /** The body: is the handlers' own; is lent; and was read where it lies, or lay. */
 const OWN = 0;
 const LENT = 1;
 const READ = 2;
+
+/** The connection is to be closed behind the handlers; a body was set, which somebody has to send. */
+const CLOSE = 1;
+const LOOK_FOR_BODY = 2;
 
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
@@ -30,7 +35,8 @@ export class Context {
   #request: Request | undefined;
   #response: Response | undefined;
   #aborted = false;
-  #closed = false;
+  /** What is to be done behind the handlers, of CLOSE and LOOK_FOR_BODY. */
+  #ending = 0;
   /** The handler that is to run when the one that takes time is done. @internal */
   nextHandler = 0;
 
@@ -202,6 +208,7 @@ export class Context {
 
   setResponseBody(body: Body): this {
     this.getResponse().setBody(body);
+    this.#ending |= LOOK_FOR_BODY;
     return this;
   }
 
@@ -219,12 +226,16 @@ export class Context {
   }
 
   /** Sends the response as set, unless that was done. Does nothing on a WebSocket. */
-  send(): Promise<void> {
+  send(): Promise<void>;
+  send(argument?: unknown): Promise<void> {
+    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', 'send was given something');
     return unwatched(this.#exchange.send(this.getResponse(), false));
   }
 
   /** Sends the response as set, unless that was done, and ends the connection. Does nothing on a WebSocket. */
-  sendOnce(): Promise<void> {
+  sendOnce(): Promise<void>;
+  sendOnce(argument?: unknown): Promise<void> {
+    if (argument !== undefined) warnOnce('WS_WARN_SEND_ARGUMENT', 'sendOnce was given something');
     return unwatched(this.#exchange.send(this.getResponse(), true));
   }
 
@@ -236,7 +247,7 @@ export class Context {
    * ConnectionClosedError when the peer is gone.
    */
   sendResponseBody(body: Body, options?: SendOptions): Promise<void> {
-    return this.#exchange.sendBody(this.#response, body, options?.compress);
+    return this.#exchange.sendBody(this.#response, body, options === undefined ? undefined : compressOf(options));
   }
 
   /** Sends what `setResponseBody` set, as `sendResponseBody` does. */
@@ -256,6 +267,8 @@ export class Context {
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
   close(code?: number, reason?: string): Promise<void> {
+    // What is sent with it shall find that it was closed.
+    if (this.#exchange.isWebSocket) this.getResponse();
     return unwatched(this.#exchange.close(this.#response, code, reason));
   }
 
@@ -263,13 +276,21 @@ export class Context {
 
   /** Has the connection closed once the handlers of this request have run. */
   closed(): this {
-    this.#closed = true;
+    this.#ending |= CLOSE;
     return this;
+  }
+
+  /** The handlers for a WebSocket's message are done. @returns whether it is to be closed @internal */
+  endOnWebSocket(): boolean {
+    if (this.#ending === 0) return false;
+    // What was set is lost, unless something was sent behind it: itself, or something else in its place.
+    if ((this.#ending & LOOK_FOR_BODY) !== 0 && this.#response?.isUsed !== true) warnOnce('WS_WARN_BODY_NOT_SENT');
+    return this.getClosed();
   }
 
   /** Whether `closed` was called. */
   getClosed(): boolean {
-    return this.#closed;
+    return (this.#ending & CLOSE) !== 0;
   }
 
   /** Has no further handler run for this request. */

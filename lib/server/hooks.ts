@@ -1,4 +1,6 @@
 import { RESOLVED } from '../net/promises.ts';
+import { warnOnce } from '../warnings.ts';
+import { kindOf } from '../wording.ts';
 import type { Context } from './context.ts';
 
 /** User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves. */
@@ -7,8 +9,10 @@ export type Handler = (ctx: Context) => void | Promise<void>;
 /** Returns a handler as it is. @throws {TypeError} when it is no function, now and not when the first request comes */
 export function checkHandler<T>(method: string, handler: T): T {
   if (typeof handler === 'function') return handler;
-  const type = handler === null ? 'null' : typeof handler;
-  throw new TypeError(`${method}: a handler is a function, (ctx) => { … }, and this one is of type ${type}`);
+  const advice = 'give the function itself, and not what it returns';
+  throw new TypeError(
+    `${method}: a handler is a function, (ctx) => { … }, and this one is ${kindOf(handler)}: ${advice}`,
+  );
 }
 
 /** Stands for the route of a path that has none. */
@@ -30,10 +34,12 @@ export function runUntilPending(handlers: readonly Handler[], ctx: Context): Pro
     if (ctx.getAborted()) return undefined;
     const result: unknown = handlers[i]!(ctx);
     // What a send returns that need not wait: to wait for it would take a quarter of an echo.
-    if (result !== RESOLVED && isThenable(result)) {
+    if (result === RESOLVED || result === undefined) continue;
+    if (isThenable(result)) {
       ctx.nextHandler = i + 1;
       return result;
     }
+    noticeReturned(result);
   }
   return undefined;
 }
@@ -47,9 +53,18 @@ export function runHandlers(handlers: readonly Handler[], ctx: Context): Promise
 async function runRest(first: PromiseLike<unknown>, handlers: readonly Handler[], ctx: Context): Promise<void> {
   let pending: PromiseLike<unknown> | undefined = first;
   while (pending !== undefined) {
-    await pending;
+    noticeReturned(await pending);
     pending = runUntilPending(handlers, ctx);
   }
+}
+
+/**
+ * Warns of a message that a handler returned, as with other frameworks, and that nobody is sent. Anything else may come out of
+ * an arrow function that returns what it calls: a number from `broadcast.send`, an object from a database.
+ */
+export function noticeReturned(value: unknown): void {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) return;
+  warnOnce('WS_WARN_RETURNED_VALUE', `a handler returned ${typeof value === 'string' ? 'a string' : 'bytes'}`);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -10,6 +10,8 @@ import { type HostRule, isHost } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
+import { unknownName } from '../wording.ts';
+import { NAMES_ELSEWHERE } from './names-elsewhere.ts';
 
 /** Options of a server; each has a default. Sizes are in bytes, times in milliseconds. */
 export interface ServerOptions {
@@ -131,7 +133,7 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(DEFAULTS, name)) {
-      throw new TypeError(`"${name}" is no option of Server: there are ${Object.keys(DEFAULTS).join(', ')}`);
+      throw unknownName('Server', name, Object.keys(DEFAULTS), NAMES_ELSEWHERE);
     }
     if (value !== undefined) resolved[name] = bound(name, checkOption(name, value));
   }

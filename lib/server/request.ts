@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { lend } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
+import { kindOf } from '../wording.ts';
 import type { RequestHead } from './request-head.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
@@ -38,7 +39,7 @@ export class Request {
     timeout: number = 0,
     options?: { readonly signal?: AbortSignal },
   ): Receive<Request> {
-    if (!(stream instanceof WebSocketStream)) throw new InvalidStateError('WS_ERR_NOT_A_STREAM');
+    if (!(stream instanceof WebSocketStream)) throw notAStream(stream);
     const receiveOptions: ReceiveOptions | undefined =
       timeout === 0 && options?.signal === undefined ? undefined : { timeoutMs: timeout, signal: options?.signal };
     return stream.receive(receiveOptions, requestMaker);
@@ -103,6 +104,11 @@ export class Request {
     this.#body = body;
     return this;
   }
+}
+
+function notAStream(value: unknown): InvalidStateError {
+  const advice = 'pass what ctx.getStream() returned, and check it for undefined first';
+  return new InvalidStateError('WS_ERR_NOT_A_STREAM', `this is no WebSocket stream, but ${kindOf(value)}: ${advice}`);
 }
 
 function requestMaker(head: RequestHead): (data: Body) => Request {

@@ -1,4 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { notABody, show } from '../wording.ts';
 import type { Body } from './request.ts';
 
 /** The value of a header: a list where it has several lines, such as two of Set-Cookie. */
@@ -8,6 +9,10 @@ export type HeaderValue = string | readonly string[];
 export class Response {
   #statusCode: number | undefined;
   #body: Body | undefined;
+  /** Whether a message of a WebSocket was sent beside it. @internal */
+  isUsed = false;
+  /** Whether the WebSocket was closed by the handlers that it is for. @internal */
+  isClosed = false;
   readonly #headers = new Map<string, readonly [name: string, value: HeaderValue]>();
 
   /** The status that was set, else 200. */
@@ -18,7 +23,9 @@ export class Response {
   /** @throws {RangeError} unless it is a whole number from 200 to 599 */
   setStatusCode(statusCode: number): this {
     if (!Number.isInteger(statusCode) || statusCode < 200 || statusCode > 599) {
-      throw new RangeError(`the status code ${statusCode} cannot end a request: use a whole number from 200 to 599`);
+      throw new RangeError(
+        `the status code ${show(statusCode)} cannot end a request: use a whole number from 200 to 599`,
+      );
     }
     this.#statusCode = statusCode;
     return this;
@@ -97,8 +104,5 @@ export class Response {
 /** Returns a body as it is. @throws {TypeError} when it is neither a string nor bytes, and would fail only when it is sent */
 export function checkBody(body: Body): Body {
   if (typeof body === 'string' || body instanceof Uint8Array) return body;
-  const type = body === null ? 'null' : typeof body;
-  throw new TypeError(
-    `a body is a string or a Uint8Array, and this one is of type ${type}: send an object with JSON.stringify`,
-  );
+  throw notABody('a body', body);
 }

@@ -1,4 +1,5 @@
 import type { Context } from './context.ts';
+import { noticeReturned } from './hooks.ts';
 
 /** Who goes on when a handler is done that took time. Neither method throws. */
 export interface Resumable {
@@ -17,9 +18,10 @@ class Wait {
   target: Resumable | undefined = undefined;
   ctx: Context | undefined = undefined;
 
-  readonly onDone = (): void => {
+  readonly onDone = (value: unknown): void => {
     const { target, ctx } = this;
     this.#release();
+    if (value !== undefined) noticeReturned(value);
     target!.resume(ctx!);
   };
 

@@ -101,6 +101,7 @@ function makeNode<T>(): Node<T> {
 /** Returns the names of a pattern's parameters. */
 function checkPattern(pattern: string): string[] {
   if (typeof pattern !== 'string') throw invalid(pattern, 'give a string such as "/chat/:room"');
+  if (/:\w+\?/.test(pattern)) throw invalid(pattern, 'no parameter is optional: register both patterns');
   if (!pattern.startsWith('/') || pattern.includes('?') || pattern.includes('#')) {
     throw invalid(pattern, 'start it with "/", and leave out query and fragment');
   }

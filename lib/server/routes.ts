@@ -1,4 +1,5 @@
 import { InvalidStateError } from '../errors.ts';
+import { closestName, show } from '../wording.ts';
 import type { Handler } from './hooks.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
 import type { SessionHandlers } from './websocket-session.ts';
@@ -73,10 +74,17 @@ export class Routes {
   check(): void {
     for (const pattern of this.#inner) {
       if (this.#matcher.patterns.includes(pattern)) continue;
-      throw new InvalidStateError(
-        'WS_ERR_UNKNOWN_ROUTE',
-        `enableInnerWebsocketHandle("${pattern}") fits no route: register it with server.route("${pattern}", handler)`,
-      );
+      throw unknownRoute(pattern, this.#matcher.patterns);
     }
   }
+}
+
+function unknownRoute(pattern: unknown, patterns: readonly string[]): InvalidStateError {
+  const meant = closestName(String(pattern), patterns);
+  const advice =
+    meant === undefined ? `register it with server.route(${show(pattern)}, handler)` : `did you mean ${show(meant)}?`;
+  return new InvalidStateError(
+    'WS_ERR_UNKNOWN_ROUTE',
+    `enableInnerWebsocketHandle(${show(pattern)}) fits no route: ${advice}`,
+  );
 }

@@ -6,10 +6,12 @@ import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { checkNames, show } from '../wording.ts';
 import { answerRequest } from './answer-request.ts';
 import type { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler } from './hooks.ts';
 import { HttpListener } from './http-listener.ts';
+import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
 import { Routes } from './routes.ts';
@@ -191,10 +193,12 @@ export class Server {
    */
   async close(options: CloseOptions = {}): Promise<CloseResult> {
     // node:http's takes a function, and a context's a code.
-    if (typeof options !== 'object')
-      throw new TypeError('close takes { code, reason, timeout }, and returns a promise');
+    checkNames('close', options, ['code', 'reason', 'timeout']);
     const { code = CloseCode.GoingAway, reason = '', timeout = DEFAULT_CLOSE_TIMEOUT_MS } = options;
     encodeClosePayload(code, reason);
+    if (!(typeof timeout === 'number' && timeout >= 0)) {
+      throw new RangeError(`timeout is ${show(timeout)}: give milliseconds from 0 on, where Infinity waits for ever`);
+    }
     this.#upgrades.isClosing = true;
     for (const [server, listener] of this.#attached) server.off('upgrade', listener);
     this.#attached.clear();
@@ -258,11 +262,7 @@ export class Server {
     try {
       await this.#errorHandler(error, ctx);
     } catch (second) {
-      logError(second);
+      logError(second, ctx);
     }
   }
-}
-
-function logError(error: unknown): void {
-  console.error(error);
 }

@@ -6,6 +6,7 @@ import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
 import type { CloseInfo } from '../protocol/events.ts';
+import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
@@ -31,6 +32,12 @@ export interface SessionHandlers {
   readonly message: readonly Handler[];
   /** Whether the handlers own the stream: they run at once, and read the messages themselves. */
   readonly ownsStream: boolean;
+}
+
+/** Warns of what handlers send behind their own `close`. Others may close at any time, and a send that meets that is no mistake. */
+function noticeSend(response: Response): void {
+  response.isUsed = true;
+  if (response.isClosed) warnOnce('WS_WARN_SEND_AFTER_CLOSE');
 }
 
 /** Whether it was said that `sendResponse` is not for WebSockets. */
@@ -117,7 +124,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   // --- what a context asks ----------------------------------------------------------------------------------------
 
-  sendBody(_response: Response | undefined, body: string | Uint8Array, compress?: boolean): Promise<void> {
+  sendBody(response: Response | undefined, body: string | Uint8Array, compress?: boolean): Promise<void> {
+    if (response !== undefined) noticeSend(response);
     return this.#connection.send(body, compress);
   }
 
@@ -137,8 +145,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     return this.#connection.flush();
   }
 
-  close(_response: Response | undefined, code?: number, reason?: string): Promise<void> {
+  close(response: Response | undefined, code?: number, reason?: string): Promise<void> {
     this.#connection.close(code, reason);
+    if (response !== undefined) response.isClosed = true;
     this.#over = true;
     return RESOLVED;
   }
@@ -266,7 +275,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   #finish(ctx: Context): void {
     this.#busy = false;
-    if (ctx.getClosed()) this.#endWith(CloseCode.Normal, '');
+    if (ctx.endOnWebSocket()) this.#endWith(CloseCode.Normal, '');
     else if (this.#closeLater !== undefined) this.#endWith(this.#closeLater.code, this.#closeLater.reason);
   }
 

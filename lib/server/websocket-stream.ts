@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import type { Connection } from '../net/connection.ts';
 import type { CloseInfo, ProtocolState } from '../protocol/events.ts';
+import { checkNames } from '../wording.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** How one message is sent. */
@@ -11,6 +12,12 @@ export interface SendOptions {
    * Unless given, messages from the option's threshold on are compressed.
    */
   readonly compress?: boolean;
+}
+
+/** The one thing that options of a send tell. @throws {TypeError} when they ask for something else */
+export function compressOf(options: SendOptions): boolean | undefined {
+  if (options.compress === undefined) checkNames('a send', options, ['compress']);
+  return options.compress;
 }
 
 /** A WebSocket as handlers see it: what `ctx.getStream()` returns. */
@@ -55,7 +62,7 @@ export class WebSocketStream {
    * Resolves at once, or, above the high-water mark, when the peer has caught up.
    */
   send(data: string | Uint8Array, options?: SendOptions): Promise<void> {
-    return this.#connection.send(data, options?.compress);
+    return this.#connection.send(data, options === undefined ? undefined : compressOf(options));
   }
 
   /** Milliseconds from the latest Ping that was answered to its Pong; `undefined` before the first. */
@@ -72,6 +79,7 @@ export class WebSocketStream {
    * Rejects with RangeError for a longer payload, with TimeoutError, and with ConnectionClosedError. Not awaiting it is safe.
    */
   ping(payload?: Uint8Array, options: { readonly timeout?: number } = {}): Promise<number> {
+    checkNames('ping', options, ['timeout']);
     return this.#connection.ping(payload, options.timeout);
   }
 

@@ -28,12 +28,13 @@ export interface Page {
   readonly fences: readonly Fence[];
 }
 
-/** All pages: README.md, CHANGELOG.md, SECURITY.md and what is in docs. */
+/** All pages: README.md, CHANGELOG.md, CONTRIBUTING.md, SECURITY.md and what is in docs. */
 export function listPages(): string[] {
   const below = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
   return [
     'README.md',
     'CHANGELOG.md',
+    'CONTRIBUTING.md',
     'SECURITY.md',
     ...below.filter((path) => path.endsWith('.md')).map((path) => `docs/${path}`),
   ];

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { type Context, Request, Server, select } from 'hyperlane-ws';
+import { Broadcast, type Context, Request, Response, Server, select } from 'hyperlane-ws';
+import { NAMES_ELSEWHERE } from '../../lib/server/names-elsewhere.ts';
+import { resolveOptions } from '../../lib/server/options.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -18,8 +20,14 @@ describe('a server that is given something else', () => {
     [
       'a misspelled option',
       () => new Server(wrong({ maxMesageBytes: 1 })),
-      /^TypeError: "maxMesageBytes" is no option/,
+      /^TypeError: "maxMesageBytes" is no option of Server: did you mean "maxMessageBytes"\? there are host, port/,
     ],
+    [
+      'an option of ws',
+      () => new Server(wrong({ maxPayload: 1 })),
+      /^TypeError: "maxPayload" is no option of Server: here it is the option maxMessageBytes; there are host,/,
+    ],
+    ['an optional parameter', () => new Server().route('/a/:b?', () => {}), /no parameter is optional: register both/],
     ['a port for the options', () => new Server(wrong(8080)), /^TypeError: Server takes its options as an object/],
     ['null for the options', () => new Server(wrong(null)), /^TypeError: Server takes its options as an object/],
     ['a port as text', () => new Server().port(wrong('60000')), /^RangeError: port is '60000': give a whole number/],
@@ -79,7 +87,48 @@ describe('a server that is given something else', () => {
       () => new Server().attach(wrong(() => {})),
       /^TypeError: attach takes a server of node:http/,
     ],
-    ['no stream', () => Request.websocketRequestFromStream(wrong(undefined)), /check it for undefined first/],
+    [
+      'no stream',
+      () => Request.websocketRequestFromStream(wrong(undefined)),
+      /but undefined: .* check it for undefined first/,
+    ],
+    [
+      'a number for a stream',
+      () => Request.websocketRequestFromStream(wrong(5)),
+      /no WebSocket stream, but the number 5/,
+    ],
+    [
+      'what a handler returned for the handler',
+      () => new Server().route('/', wrong((async () => {})())),
+      /and this one is a promise: give the function itself, and not what it returns/,
+    ],
+    [
+      'a misspelled option of perMessageDeflate',
+      () => new Server({ perMessageDeflate: wrong({ treshold: 1 }) }),
+      /^TypeError: "treshold" is no option of perMessageDeflate: did you mean "thresholdBytes"\?/,
+    ],
+    [
+      'a level as text',
+      () => new Server({ perMessageDeflate: wrong({ level: '3' }) }),
+      /^RangeError: perMessageDeflate.level is '3': give a whole number from 1 to 9/,
+    ],
+    ['a capacity as text', () => new Broadcast(wrong('9')), /^RangeError: the capacity of a channel is '9': give/],
+    [
+      'a misspelled option of a receive',
+      () => new Broadcast().subscribe().recv(wrong({ timeout: 5 })),
+      /^TypeError: "timeout" is no option of a receive: did you mean "timeoutMs"\?/,
+    ],
+    [
+      'a number for the options of a receive',
+      () => new Broadcast().subscribe().recv(wrong(5)),
+      /^TypeError: options are an object: write \{ timeoutMs: 5 \}/,
+    ],
+    [
+      'a time as text',
+      () => new Broadcast().subscribe().recv({ timeoutMs: wrong('5s') }),
+      /^RangeError: timeoutMs is '5s': give milliseconds/,
+    ],
+    ['a status as text', () => new Response().setStatusCode(wrong('200')), /^RangeError: the status code '200' cannot/],
   ];
 
   for (const [what, make, error] of mistakes) {
@@ -93,8 +142,42 @@ describe('a server that is given something else', () => {
 
   it('says so: a callback or a code for close', async () => {
     for (const value of [() => {}, 1001]) {
-      await assert.rejects(new Server().close(wrong(value)), /^TypeError: close takes \{ code, reason, timeout \}/);
+      await assert.rejects(
+        new Server().close(wrong(value)),
+        /^TypeError: close takes its options as an object with code, reason, timeout, and this is (a function|the number 1001)/,
+      );
     }
+  });
+
+  it('says so: an option of close that does not exist, or cannot be', async () => {
+    await assert.rejects(new Server().close(wrong({ timeoutMs: 5 })), {
+      name: 'TypeError',
+      message: '"timeoutMs" is no option of close: did you mean "timeout"? there are code, reason, timeout',
+    });
+    await assert.rejects(new Server().close({ timeout: wrong('5s') }), {
+      name: 'RangeError',
+      message: "timeout is '5s': give milliseconds from 0 on, where Infinity waits for ever",
+    });
+    await assert.rejects(new Server().close({ code: wrong('1000') }), {
+      name: 'RangeError',
+      message: /^close code '1000' may not be sent: use 1000/,
+    });
+    await assert.rejects(new Server().close({ reason: wrong(5) }), {
+      name: 'TypeError',
+      message: 'a close reason is a string, and this one is the number 5',
+    });
+  });
+
+  it('says so: an inner handle without a route', async () => {
+    const server = new Server().route('/chat', () => {}).enableInnerWebsocketHandle('/chta');
+    await assert.rejects(server.run(), {
+      code: 'WS_ERR_UNKNOWN_ROUTE',
+      message: `enableInnerWebsocketHandle('/chta') fits no route: did you mean '/chat'?`,
+    });
+    await assert.rejects(
+      new Server().enableInnerWebsocketHandle(wrong(undefined)).run(),
+      /\(undefined\) fits no route/,
+    );
   });
 
   it('says so: a port that is taken', async () => {
@@ -114,7 +197,16 @@ describe('a handler that sends something else', () => {
   const handlers: Record<string, (ctx: Context) => unknown> = {
     '/object': (ctx) => ctx.sendResponseBody(wrong({ a: 1 })),
     '/nothing': (ctx) => ctx.sendResponseBody(wrong(undefined)),
+    '/promise': (ctx) => ctx.sendResponseBody(wrong(Promise.resolve('a'))),
     '/set': (ctx) => ctx.setResponseBody(wrong({ a: 1 })),
+  };
+
+  const WHAT_THEY_SENT: Record<string, RegExp> = {
+    '/object':
+      /a (message|body) is a string or bytes \(a Uint8Array\), and this one is an object: send JSON.stringify\(value\)$/,
+    '/nothing': /and this one is undefined: give '' if it is meant to be empty$/,
+    '/promise': /and this one is a promise: await it first$/,
+    '/set': /a body is a string or bytes \(a Uint8Array\), and this one is an object: send JSON.stringify\(value\)$/,
   };
 
   for (const [path, handler] of Object.entries(handlers)) {
@@ -129,10 +221,30 @@ describe('a handler that sends something else', () => {
       assert.equal(errors.length, 2);
       for (const error of errors) {
         assert.ok(error instanceof TypeError);
-        assert.match(error.message, /string.*(bytes|Uint8Array)/);
+        assert.match(error.message, WHAT_THEY_SENT[path]!);
       }
     });
   }
+
+  it('is told of options that do not exist', async () => {
+    const { server, errors } = makeServer();
+    server.route('/send', (ctx) => ctx.sendResponseBody('a', wrong({ compres: true })));
+    server.route('/stream', (ctx) => ctx.getStream()!.send('a', wrong(true)));
+    server.route('/ping', async (ctx) => void (await ctx.getStream()!.ping(undefined, wrong({ timeoutMs: 5 }))));
+    const port = await run(server);
+    for (const path of ['/send', '/stream', '/ping']) {
+      const client = await WsClient.open(port, path);
+      assert.equal((await client.send('x').receiveClose()).code, 1011);
+    }
+    assert.deepEqual(
+      errors.map((error) => (error as Error).message),
+      [
+        '"compres" is no option of a send: did you mean "compress"? there are compress',
+        'a send takes its options as an object with compress, and this is the boolean true',
+        '"timeoutMs" is no option of ping: did you mean "timeout"? there are timeout',
+      ],
+    );
+  });
 
   it('is told to use sendResponseBody on a WebSocket', async () => {
     const { server, errors } = makeServer();
@@ -161,5 +273,26 @@ describe('select that is given something else', () => {
   it('says so', async () => {
     await assert.rejects(select({}), /nothing to wait for/);
     await assert.rejects(select({ text: wrong('a') }), /cannot wait for "text"/);
+    await assert.rejects(
+      select(wrong(undefined)),
+      /^TypeError: select takes what it waits for by key.*this is undefined$/,
+    );
+    await assert.rejects(
+      select({ a: Promise.resolve() }, wrong({ baised: true })),
+      /^TypeError: "baised" is no option of select: did you mean "biased"\?/,
+    );
+  });
+});
+
+describe('options of other libraries', () => {
+  it('are refused with what is here in their place', () => {
+    for (const [name, here] of Object.entries(NAMES_ELSEWHERE)) {
+      assert.throws(
+        () => new Server({ [name]: 1 }),
+        (error: Error) => error.message.includes(`: here it is ${here}; `),
+      );
+      const option = /^the option (\w+)$/.exec(here)?.[1];
+      if (option !== undefined) assert.ok(option in resolveOptions({}), option);
+    }
   });
 });

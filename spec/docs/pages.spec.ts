@@ -77,6 +77,26 @@ for (const page of pages) {
   });
 }
 
+describe('CONTRIBUTING.md', () => {
+  it('names scripts, files and folders that are there', () => {
+    const text = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const named = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name!);
+    assert.ok(named.length > 10);
+    assert.deepEqual(
+      named.filter((name) => !(name in scripts)),
+      [],
+    );
+    const paths = [...text.matchAll(/\b(?:lib|spec|bench|docs)\/[\w./-]*\w/g)].map(([path]) => path);
+    assert.deepEqual(
+      paths.filter((path) => !existsSync(join(ROOT, path))),
+      [],
+    );
+  });
+});
+
 describe('README.md', () => {
   const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<string, unknown>;

@@ -14,6 +14,7 @@ import { Request } from '../../lib/server/request.ts';
 import { Response } from '../../lib/server/response.ts';
 import { Server } from '../../lib/server/server.ts';
 import { WebSocketStream } from '../../lib/server/websocket-stream.ts';
+import { WARNING_CODES } from '../../lib/warnings.ts';
 import { type Page, ROOT, readPage } from './markdown.ts';
 
 /** The reference is complete, and has nothing that is not there. */
@@ -156,4 +157,21 @@ describe('docs/reference/errors.md', () => {
       assert.match(text, /\*\*What to do:\*\* \S/);
     });
   }
+
+  it('tells of each warning what to do, and of no other', () => {
+    const warnings = [...sections].filter(([heading]) => heading.startsWith('WS_WARN_'));
+    assert.deepEqual(warnings.map(([code]) => code).sort(), [...WARNING_CODES].sort());
+    for (const [, text] of warnings) assert.match(text, /\*\*What to do:\*\* \S/);
+  });
+
+  it('has each code in a spec of what causes it', () => {
+    const specs = readdirSync(join(ROOT, 'spec'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.spec.ts'))
+      .map((path) => readFileSync(join(ROOT, 'spec', path), 'utf8'))
+      .join('');
+    assert.deepEqual(
+      [...ERROR_CODES, ...WARNING_CODES].filter((code) => !specs.includes(code)),
+      [],
+    );
+  });
 });

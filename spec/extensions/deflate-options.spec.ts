@@ -57,7 +57,7 @@ describe('resolveDeflateOptions', () => {
       [{ thresholdBytes: -1 }, /a number of at least 0/],
       [{ thresholdBytes: Number.NaN }, /is NaN/],
       [{ maxRatio: 0.5 }, /at least 1/],
-      [{ maxContextBytes: '1' as never }, /is 1: give a number/],
+      [{ maxContextBytes: '1' as never }, /is '1': give a number/],
     ];
     for (const [option, message] of wrong)
       assert.throws(() => resolveDeflateOptions(option), { name: 'RangeError', message });
@@ -66,12 +66,13 @@ describe('resolveDeflateOptions', () => {
   it('refuses options that do not exist, and switches that are no booleans', () => {
     assert.throws(() => resolveDeflateOptions({ threshold: 1 } as never), {
       name: 'TypeError',
-      message: /"threshold" is no option of perMessageDeflate: there are serverNoContextTakeover, .*thresholdBytes/,
+      message:
+        /"threshold" is no option of perMessageDeflate: did you mean "thresholdBytes"\? there are serverNoContextTakeover, .*thresholdBytes/,
     });
     assert.throws(() => resolveDeflateOptions({ constructor: 1 } as never), /"constructor" is no option/);
     assert.throws(() => resolveDeflateOptions({ clientNoContextTakeover: 1 } as never), {
       name: 'TypeError',
-      message: /perMessageDeflate\.clientNoContextTakeover is 1: give a boolean/,
+      message: /perMessageDeflate\.clientNoContextTakeover is 1: give true or false/,
     });
   });
 });

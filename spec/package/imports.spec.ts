@@ -19,15 +19,28 @@ interface Layer {
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   'errors.ts': { layers: ['codec/close-code.ts'], builtins: [] },
-  channel: { layers: ['errors.ts'] },
-  codec: { layers: ['errors.ts'], builtins: ['node:buffer', 'node:crypto'] },
-  protocol: { layers: ['errors.ts', 'codec'], builtins: ['node:buffer', 'node:crypto'] },
-  extensions: { layers: ['errors.ts', 'codec'] },
-  handshake: { layers: ['errors.ts', 'codec'] },
-  broadcast: { layers: ['errors.ts', 'codec', 'channel'], types: ['net'] },
-  net: { layers: ['errors.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
+  'wording.ts': { layers: [], builtins: ['node:util'] },
+  'warnings.ts': { layers: [], builtins: [] },
+  channel: { layers: ['errors.ts', 'wording.ts'] },
+  codec: { layers: ['errors.ts', 'wording.ts'], builtins: ['node:buffer', 'node:crypto'] },
+  protocol: { layers: ['errors.ts', 'wording.ts', 'codec'], builtins: ['node:buffer', 'node:crypto'] },
+  extensions: { layers: ['errors.ts', 'wording.ts', 'codec'] },
+  handshake: { layers: ['errors.ts', 'wording.ts', 'codec'] },
+  broadcast: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel'], types: ['net'] },
+  net: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
   server: {
-    layers: ['errors.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake', 'broadcast', 'net'],
+    layers: [
+      'errors.ts',
+      'wording.ts',
+      'warnings.ts',
+      'codec',
+      'channel',
+      'protocol',
+      'extensions',
+      'handshake',
+      'broadcast',
+      'net',
+    ],
   },
   'index.ts': {
     layers: ['errors.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake', 'broadcast', 'net', 'server'],
@@ -201,7 +214,7 @@ describe('the check of imports', () => {
       'channel/channel.ts': "import type { Mask } from '../codec/mask.ts';\n",
       'codec/mask.ts': '',
     });
-    assert.deepEqual(found, ['channel/channel.ts imports codec/mask.ts: channel may import errors.ts']);
+    assert.deepEqual(found, ['channel/channel.ts imports codec/mask.ts: channel may import errors.ts, wording.ts']);
   });
 
   it('tells an import of a type from one that runs', () => {

@@ -21,11 +21,21 @@ function list(folder: string): string[] {
 describe('package.json', () => {
   const manifest = JSON.parse(read('package.json')) as Record<string, unknown>;
 
-  for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies', 'bundleDependencies']) {
+  for (const key of ['dependencies', 'optionalDependencies', 'bundleDependencies']) {
     it(`has no ${key}`, () => {
       assert.deepEqual(manifest[key] ?? {}, {});
     });
   }
+
+  it('has no peer that would be installed', () => {
+    const peers = Object.keys(manifest.peerDependencies as object);
+    const optional = Object.entries(manifest.peerDependenciesMeta as Record<string, { optional?: boolean }>);
+    assert.deepEqual(
+      peers,
+      optional.filter(([, meta]) => meta.optional === true).map(([name]) => name),
+    );
+    assert.deepEqual(peers, ['@types/node']);
+  });
 
   it('runs nothing when it is installed', () => {
     const scripts = manifest.scripts as Record<string, string>;

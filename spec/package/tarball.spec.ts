@@ -1,20 +1,23 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, normalize, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { linksOf, parsePage } from '../docs/markdown.ts';
 
 /**
  * The package as its users get it: packed, unpacked into an empty project, and used there.
@@ -23,11 +26,29 @@ import { fileURLToPath } from 'node:url';
  * HYPERLANE_TARBALL=path tests a tarball that is there already.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAX_TARBALL_BYTES = 350_000;
-const PACKED = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'LICENSE', 'README.md', 'CHANGELOG.md'];
+const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+/** What it takes on a disk once it is installed, in blocks of 4 KiB. */
+const MAX_INSTALLED_BYTES = 800_000;
+const BLOCK_BYTES = 4096;
+const PACKED = [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'lib',
+  'docs',
+  'spec/support/build.ts',
+  'spec/support/common-declarations.ts',
+  'LICENSE',
+  'README.md',
+  'CHANGELOG.md',
+];
+/** What pages in the package lead to that is in the repository only: why, samples, proof. */
+const NOT_PACKED =
+  /^(docs\/(explanation|examples)|spec|bench|(SECURITY|CONTRIBUTING)\.md$|docs\/reference\/rfc-conformance\.md$)/;
 
 let directory: string;
 let project: string;
+let installed: string;
 let tarball: string;
 
 function run(program: string, args: string[], cwd: string): string {
@@ -48,7 +69,7 @@ function pack(): string {
   const source = join(directory, 'source');
   mkdirSync(source);
   for (const name of PACKED) {
-    if (existsSync(join(ROOT, name))) cpSync(join(ROOT, name), join(source, name), { recursive: true });
+    cpSync(join(ROOT, name), join(source, name), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(source, 'node_modules'));
   run('npm', ['pack', '--pack-destination', directory], source);
@@ -64,7 +85,7 @@ before(() => {
 
   // Unpacked by hand: there are no dependencies and no scripts, so npm install would do just this.
   project = join(directory, 'project');
-  const installed = join(project, 'node_modules', 'hyperlane-ws');
+  installed = join(project, 'node_modules', 'hyperlane-ws');
   mkdirSync(installed, { recursive: true });
   run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed], project);
   mkdirSync(join(project, 'node_modules', '@types'));
@@ -73,21 +94,92 @@ before(() => {
 
 after(() => rmSync(directory, { recursive: true, force: true }));
 
+/** Runs the compiler in the project, which must fail or not; returns what it says. */
+function compile(options: Record<string, unknown>, files: readonly string[]): { status: number; output: string } {
+  const compilerOptions = { target: 'ES2022', strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false };
+  const config = { compilerOptions: { ...compilerOptions, ...options }, files };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config));
+  const { status, stdout } = spawnSync(process.execPath, [TSC, '-p', 'tsconfig.json'], {
+    cwd: project,
+    encoding: 'utf8',
+  });
+  return { status: status ?? -1, output: stdout };
+}
+
+function assertCompiles(options: Record<string, unknown>, files: readonly string[]): void {
+  assert.deepEqual(compile(options, files), { status: 0, output: '' });
+}
+
+/** The links of a page that lead to a file, as paths from the root. */
+function filesLinkedFrom(path: string): string[] {
+  return linksOf(parsePage(path, readFileSync(join(installed, path), 'utf8')))
+    .filter((target) => !/^https?:|^#/.test(target))
+    .map((target) => normalize(join(dirname(path), target.split('#')[0]!)));
+}
+
 describe('the tarball', () => {
   it('holds what is used and nothing else', () => {
     const files = run('tar', ['-tzf', tarball], directory).trim().split('\n');
     assert.ok(files.includes('package/dist/index.js'));
     assert.ok(files.includes('package/dist/index.d.ts'));
-    const allowed = /^package\/(dist\/.+|lib\/.+\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+    const allowed =
+      /^package\/(dist\/[\w-]+\.js(\.map)?|dist\/.+\.d\.c?ts|docs\/.+\.(md|svg)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
     assert.deepEqual(
       files.filter((file) => !allowed.test(file)),
       [],
     );
   });
 
-  it(`is smaller than ${MAX_TARBALL_BYTES} bytes`, () => {
-    const { size } = statSync(tarball);
-    assert.ok(size < MAX_TARBALL_BYTES, `${size} bytes`);
+  it(`takes less than ${MAX_INSTALLED_BYTES} bytes of a disk`, () => {
+    const entries = readdirSync(installed, { recursive: true, withFileTypes: true });
+    const sizes = entries.map((entry) => (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 1));
+    const blocks = sizes.reduce((sum, size) => sum + Math.ceil(size / BLOCK_BYTES), 1);
+    assert.ok(blocks * BLOCK_BYTES < MAX_INSTALLED_BYTES, `${blocks * BLOCK_BYTES} bytes`);
+  });
+
+  it('holds every page that its README leads to', () => {
+    const links = filesLinkedFrom('README.md');
+    assert.ok(links.includes('docs/reference/options.md'));
+    assert.deepEqual(
+      links.filter((path) => !existsSync(join(installed, path))),
+      [],
+    );
+  });
+
+  it('holds pages that lead to one another', () => {
+    const pages = readdirSync(join(installed, 'docs'), { recursive: true, encoding: 'utf8' });
+    for (const page of pages.filter((path) => path.endsWith('.md'))) {
+      const missing = filesLinkedFrom(join('docs', page)).filter((path) => !existsSync(join(installed, path)));
+      assert.deepEqual(
+        missing.filter((path) => !NOT_PACKED.test(path)),
+        [],
+        page,
+      );
+    }
+  });
+
+  it('has a source map that tells the places of a stack trace in lib', () => {
+    const code = `
+      import { Server } from 'hyperlane-ws';
+      try {
+        new Server({ port: -1 });
+      } catch (error) {
+        console.log(error.stack);
+      }
+    `;
+    writeFileSync(join(project, 'trace.mjs'), code);
+    const places = [
+      ...runNode(['--enable-source-maps', 'trace.mjs']).matchAll(/hyperlane-ws\/(lib\/.+\.ts):(\d+):(\d+)/g),
+    ];
+    const calls = places.map(([, file, line, column]) => {
+      const lines = readFileSync(join(ROOT, file!), 'utf8').split('\n');
+      return `${file}: ${/^(new )?[\w$]+/.exec(lines[Number(line) - 1]!.slice(Number(column) - 1))?.[0]}`;
+    });
+    assert.deepEqual(calls.slice(0, 3), [
+      'lib/server/options.ts: new RangeError',
+      'lib/server/options.ts: checkOption',
+      'lib/server/server.ts: resolveOptions',
+    ]);
   });
 
   it('can be imported', () => {
@@ -127,22 +219,13 @@ describe('the tarball', () => {
   });
 
   it('has types that hold under strict', () => {
-    const compilerOptions = {
-      target: 'ES2022',
-      module: 'nodenext',
-      moduleResolution: 'nodenext',
-      types: ['node'],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      skipLibCheck: false,
-      noEmit: true,
-    };
     // What must be an error stands there too: were the types lost, all would be `any` and nothing an error.
     const code = `
       import { type Context, BroadcastMap, Server, WebSocketError } from 'hyperlane-ws';
 
+      class Chat extends Server {}
       const rooms: BroadcastMap<string> = new BroadcastMap();
-      const server: Server = new Server()
+      const server: Server = new Chat()
         .host('127.0.0.1')
         .port(0)
         .route('/rooms/:name', async (ctx: Context): Promise<void> => {
@@ -151,14 +234,49 @@ describe('the tarball', () => {
         });
       const code: string = new WebSocketError('WS_ERR_TIMEOUT').code;
       // @ts-expect-error: not a code
-      new WebSocketError('WS_ERR_NO_SUCH_CODE');
+      const noCode = () => new WebSocketError('WS_ERR_NO_SUCH_CODE');
       // @ts-expect-error: a port is a number
-      server.port('60000');
-      export { code, rooms, server };
+      const noPort = () => server.port('60000');
+      rooms.insert('a').send('text');
+      // @ts-expect-error: a channel of strings
+      rooms.insert('a').send(1);
+      console.log(code, server instanceof Server);
+      export { noCode, noPort, server };
     `;
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['esm.mts', 'cjs.cts'] }));
     writeFileSync(join(project, 'esm.mts'), code);
     writeFileSync(join(project, 'cjs.cts'), code);
-    runNode([join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
+    // One class, however it is imported.
+    const both = `
+      import { Server } from 'hyperlane-ws';
+      import { server } from './cjs.cjs';
+      export const same: Server = server;
+    `;
+    writeFileSync(join(project, 'both.mts'), both);
+    const files = ['esm.mts', 'cjs.cts', 'both.mts'];
+    assertCompiles({ module: 'nodenext', noEmit: true }, files);
+    assertCompiles({ module: 'esnext', moduleResolution: 'bundler', noEmit: true }, ['esm.mts']);
+    // With the compilers of years ago a CommonJS module may be all that can be had.
+    assertCompiles({ module: 'node16' }, files);
+    for (const file of ['esm.mjs', 'cjs.cjs'])
+      assert.equal(runNode(['--no-warnings', file]).trim(), 'WS_ERR_TIMEOUT true');
+  });
+
+  it('declares for require what it declares for import', () => {
+    const names = (path: string) => {
+      const text = readFileSync(join(installed, 'dist', path), 'utf8');
+      const lists = [...text.matchAll(/^export (?:type )?\{([^}]+)\}/gm)].flatMap(([, list]) => list!.split(','));
+      const single = [...text.matchAll(/^export (?:declare const|type) (\w+)/gm)].map(([, name]) => name!);
+      return [...new Set([...lists.map((name) => name.replace('type ', '').trim()), ...single])].filter(Boolean).sort();
+    };
+    assert.deepEqual(names('index.d.cts'), names('index.d.ts'));
+  });
+
+  it('says what it needs where the types of Node are missing', () => {
+    writeFileSync(join(project, 'types.mts'), "export { Server } from 'hyperlane-ws';\n");
+    const away = join(directory, '@types');
+    renameSync(join(project, 'node_modules', '@types'), away);
+    const { output } = compile({ module: 'nodenext', noEmit: true }, ['types.mts']);
+    renameSync(away, join(project, 'node_modules', '@types'));
+    assert.match(output, /index\.d\.ts\(1,\d+\): error TS2688: Cannot find type definition file for 'node'/);
   });
 });

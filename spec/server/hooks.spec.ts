@@ -104,14 +104,14 @@ describe('checkHandler', () => {
     const wrong: [handler: unknown, type: string][] = [
       [undefined, 'undefined'],
       [null, 'null'],
-      [{}, 'object'],
-      ['handler', 'string'],
-      [Promise.resolve(), 'object'],
+      [{}, 'an object'],
+      ['handler', "the string 'handler'"],
+      [Promise.resolve(), 'a promise'],
     ];
     for (const [handler, type] of wrong) {
       assert.throws(() => checkHandler('route', handler), {
         name: 'TypeError',
-        message: `route: a handler is a function, (ctx) => { … }, and this one is of type ${type}`,
+        message: `route: a handler is a function, (ctx) => { … }, and this one is ${type}: give the function itself, and not what it returns`,
       });
     }
     assert.equal(checkHandler('route', answerNotFound), answerNotFound);

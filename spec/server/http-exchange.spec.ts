@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
+import { format as formatText } from 'node:util';
 import { ConnectionClosedError, InvalidStateError } from '../../lib/errors.ts';
 import type { Context } from '../../lib/server/context.ts';
 import { HttpExchange, type HttpExchangeHost, type HttpLimits } from '../../lib/server/http-exchange.ts';
@@ -1045,7 +1046,34 @@ describe('HttpExchange, what goes wrong', () => {
     });
     const client = await WsClient.connect(await run(server));
     assert.equal((await client.write(httpRequest('GET', '/')).readResponse()).status, 500);
-    assert.equal((printed.mock.calls[0]!.arguments[0] as Error).message, 'first');
+    const [format, where, error] = printed.mock.calls[0]!.arguments;
+    assert.match(
+      formatText(format, where),
+      /^hyperlane-ws: an error in a handler of GET '\/' from 127\.0\.0\.1 port \d+:$/,
+    );
+    assert.equal((error as Error).message, 'first');
+  });
+
+  it('prints what is no error with where it comes from, whatever the path says', async (t) => {
+    const printed = t.mock.method(console, 'error', () => {});
+    const { Server } = await import('../../lib/server/server.ts');
+    const server = new Server({ host: '127.0.0.1' }).route('/:a', () => {
+      throw 'text';
+    });
+    const port = await run(server);
+    const client = await WsClient.connect(port);
+    assert.equal((await client.write(httpRequest('GET', '/%25s%0Aforged')).readResponse()).status, 500);
+    const webSocket = await WsClient.open(port, '/chat');
+    assert.equal((await webSocket.send('x').receiveClose()).code, 1011);
+    const texts = printed.mock.calls.map((call) => formatText(...call.arguments));
+    assert.match(
+      texts[0]!,
+      /^hyperlane-ws: 'text' was thrown in a handler of GET '\/%s\\nforged' from 127\.0\.0\.1 port \d+, and is no Error: throw new Error\(…\)$/,
+    );
+    assert.match(
+      texts[1]!,
+      /^hyperlane-ws: 'text' was thrown in a handler of a WebSocket '\/chat' from 127\.0\.0\.1 port \d+,/,
+    );
   });
 
   it('cuts a stream in the middle when its handler throws: the client must not take it for whole', async () => {

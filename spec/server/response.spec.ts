@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkBody, Response } from '../../lib/server/response.ts';
+import { notABody } from '../../lib/wording.ts';
 
 describe('Response', () => {
   it('is 200 and empty until something is set', () => {
@@ -83,10 +84,9 @@ describe('Response', () => {
 
   it('refuses a body that is neither text nor bytes, and says what it is', () => {
     for (const body of [undefined, null, 5, {}, [], new ArrayBuffer(2), new Uint16Array(2)]) {
-      const type = body === null ? 'null' : typeof body;
       assert.throws(() => new Response().setBody(body as unknown as string), {
         name: 'TypeError',
-        message: `a body is a string or a Uint8Array, and this one is of type ${type}: send an object with JSON.stringify`,
+        message: notABody('a body', body).message,
       });
       assert.throws(() => checkBody(body as unknown as string), TypeError);
     }

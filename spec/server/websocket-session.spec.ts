@@ -721,7 +721,7 @@ describe('WebSocketSession, one handler a message', () => {
     const client = await WsClient.open(port);
     assert.deepEqual(await client.send('').receiveClose(), { code: 1011, reason: '' });
     await until('the message', () => printed.mock.callCount() === 1);
-    assert.equal((printed.mock.calls[0]!.arguments[0] as Error).message, 'second');
+    assert.equal((printed.mock.calls[0]!.arguments[2] as Error).message, 'second');
     assert.deepEqual(await (await WsClient.open(port)).send('').receiveClose(), { code: 1011, reason: '' });
   });
 

@@ -1,0 +1,21 @@
+/** What options of other libraries are here: of ws, uWebSockets.js, Socket.IO, and of node:http. */
+export const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
+  maxPayload: 'the option maxMessageBytes',
+  maxPayloadLength: 'the option maxMessageBytes',
+  maxHttpBufferSize: 'the option maxMessageBytes',
+  maxBackpressure: 'the option maxBackpressureBytes',
+  cors: 'the option origins',
+  allowedOrigins: 'the option origins',
+  handleProtocols: 'the option subprotocols',
+  protocols: 'the option subprotocols',
+  compression: 'the option perMessageDeflate',
+  pingInterval: 'the option heartbeatIntervalMs',
+  pingTimeout: 'the option heartbeatIntervalMs',
+  verifyClient: 'server.upgradeMiddleware(handler)',
+  path: "server.route('/path', handler)",
+  server: 'server.attach(httpServer)',
+  noServer: 'server.handleUpgrade(request, socket, head)',
+  clientTracking: 'a Set of your own, or a Broadcast',
+  key: 'server.attach(httpsServer), with a server of node:https',
+  cert: 'server.attach(httpsServer), with a server of node:https',
+};

@@ -1,0 +1,28 @@
+/**
+ * Warnings of the process about what does nothing in silence. Each is said once, with a code that stays the same, and has a
+ * heading in docs/reference/errors.md.
+ */
+const WARNINGS = {
+  WS_WARN_RETURNED_VALUE:
+    'nobody is sent what a handler returns: use ctx.sendResponseBody(value), or have the handler return nothing',
+  WS_WARN_BODY_NOT_SENT:
+    'a body that was set with setResponseBody is not sent on a WebSocket, where send() and the end of the handlers send nothing: use sendResponseBody(body), or sendBody() behind it',
+  WS_WARN_SEND_ARGUMENT:
+    'send and sendOnce take no arguments: they send the HTTP response that was set, and do nothing on a WebSocket: use sendResponseBody(message)',
+  WS_WARN_SEND_AFTER_CLOSE:
+    'a message that is sent behind ctx.close() goes nowhere: send first, or have the connection closed behind the handlers with ctx.closed()',
+} as const;
+
+/** A stable identifier of a warning. */
+export type WarningCode = keyof typeof WARNINGS;
+
+export const WARNING_CODES: readonly WarningCode[] = Object.keys(WARNINGS) as WarningCode[];
+
+const said = new Set<WarningCode>();
+
+/** Warns of a mistake, the first time. @param what - what was seen, in front of what to do */
+export function warnOnce(code: WarningCode, what?: string): void {
+  if (said.has(code)) return;
+  said.add(code);
+  process.emitWarning(what === undefined ? WARNINGS[code] : `${what}: ${WARNINGS[code]}`, { code });
+}

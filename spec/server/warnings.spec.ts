@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { afterEach, describe, it } from 'node:test';
+import type { Context } from 'hyperlane-ws';
+import { WARNING_CODES } from '../../lib/warnings.ts';
+import { cleanUp } from '../support/clean-up.ts';
+import { makeServer, run } from '../support/running-server.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+/**
+ * What does nothing in silence is warned of, once a process; and what may well be meant is not. So the second comes first.
+ */
+
+const warnings: (Error & { code?: string })[] = [];
+process.on('warning', (warning) => warnings.push(warning));
+
+afterEach(cleanUp);
+
+// biome-ignore lint/suspicious/noExplicitAny: what somebody without TypeScript could do
+const wrong = (value: unknown): any => value;
+
+/** Has a handler run for a message, and then the end of it seen. */
+async function say(handler: (ctx: Context) => unknown): Promise<void> {
+  const { server, errors } = makeServer();
+  server.route('/', handler as (ctx: Context) => void);
+  server.route('/end', (ctx) => ctx.sendResponseBody('end'));
+  server.responseMiddleware((ctx) => ctx.send());
+  const port = await run(server);
+  const client = await WsClient.open(port, '/');
+  client.send('x').close(1000);
+  await client.waitForEnd();
+  const other = await WsClient.open(port, '/end');
+  assert.equal(await other.send('x').receive(), 'end');
+  assert.deepEqual(errors, []);
+}
+
+async function warned(code: string): Promise<string> {
+  const found = () => warnings.filter((warning) => warning.code === code);
+  while (found().length === 0) await once(process, 'warning');
+  return found()[0]!.message;
+}
+
+describe('no warning', () => {
+  const innocent: Record<string, (ctx: Context) => unknown> = {
+    'of nothing': () => {},
+    'of a send': (ctx) => ctx.sendResponseBody('a'),
+    'of a context that is returned': (ctx) => ctx.setAttribute('a', 1),
+    'of a number that is returned': () => 3,
+    'of an object that is returned': () => ({ rows: 1 }),
+    'of an object that is returned later': async () => ({ rows: 1 }),
+    'of send and sendOnce, which end an HTTP request': async (ctx) => {
+      await ctx.send();
+      await ctx.sendOnce();
+    },
+    'of a body that is sent': async (ctx) => ctx.setResponseBody('a').sendBody(),
+    'of a body for HTTP beside a message': async (ctx) => {
+      ctx.setResponseBody('a');
+      await ctx.sendResponseBody('b');
+    },
+    'of headers': (ctx) => ctx.setResponseHeader('a', 'b'),
+    'of a send before the close': async (ctx) => {
+      ctx.setResponseHeader('a', 'b');
+      await ctx.sendResponseBody('a');
+      await ctx.close();
+    },
+    'of a send before the end that was asked for': (ctx) => ctx.closed().sendResponseBody('a'),
+    'of a send that meets the end of the connection': async (ctx) => {
+      ctx.getStream()!.close();
+      await ctx.sendResponseBody('late').catch(() => {});
+    },
+  };
+
+  for (const [what, handler] of Object.entries(innocent)) {
+    it(what, async () => {
+      await say(handler);
+      assert.deepEqual(warnings, []);
+    });
+  }
+});
+
+describe('a warning, once', () => {
+  it('of a string that a handler returns', async () => {
+    await say(() => 'hello');
+    await say(async () => 'hello');
+    assert.equal(
+      await warned('WS_WARN_RETURNED_VALUE'),
+      'a handler returned a string: nobody is sent what a handler returns: use ctx.sendResponseBody(value), or have the handler return nothing',
+    );
+  });
+
+  it('of a body that nobody sends', async () => {
+    await say((ctx) => void ctx.setResponseBody('hello'));
+    await say(async (ctx) => void ctx.setResponseBody('hello'));
+    assert.match(
+      await warned('WS_WARN_BODY_NOT_SENT'),
+      /^a body that was set with setResponseBody is not sent on a WebSocket/,
+    );
+  });
+
+  it('of a message that send or sendOnce is given', async () => {
+    await say((ctx) => wrong(ctx).send('hello'));
+    await say((ctx) => wrong(ctx).sendOnce('hello'));
+    assert.match(
+      await warned('WS_WARN_SEND_ARGUMENT'),
+      /^send was given something: send and sendOnce take no arguments: .* use sendResponseBody\(message\)$/,
+    );
+  });
+
+  it('of a message behind the close of the same handlers', async () => {
+    for (let i = 0; i < 2; i++) {
+      await say(async (ctx) => {
+        await ctx.close();
+        ctx.sendResponseBody('late');
+      });
+    }
+    assert.match(
+      await warned('WS_WARN_SEND_AFTER_CLOSE'),
+      /^a message that is sent behind ctx.close\(\) goes nowhere: send first/,
+    );
+  });
+
+  it('for each code, and for each once', () => {
+    assert.deepEqual(warnings.map(({ code }) => code).sort(), [...WARNING_CODES].sort());
+  });
+});

@@ -1,0 +1,127 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { decode, encode, type SourceMapLine } from '@jridgewell/sourcemap-codec';
+import { build, type Plugin, transform } from 'esbuild';
+import { commonDeclarations, declarationsOf } from './common-declarations.ts';
+
+/**
+ * `npm run build`: makes `dist`, which is what the package ships. For each entry of `exports` in package.json:
+ *
+ * - A module with all that the entry imports of lib: a program that starts reads one file, and not a hundred. It is as
+ *   readable as lib but for its comments, which are a third of lib and stay in the declarations.
+ * - A source map, which tells the places of a stack trace in lib. The sources are not in it: with them the package would
+ *   be twice as large, and a debugger shows code of node_modules as it runs unless it is told otherwise.
+ * - Declarations: those that the entry leads to, and what a CommonJS module needs to see of them.
+ */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DIST = join(ROOT, 'dist');
+
+interface Entry {
+  /** Without folder and extension: `index`. */
+  readonly name: string;
+  /** Whether `require` has declarations of its own. */
+  readonly isRequired: boolean;
+}
+
+function readEntries(): Entry[] {
+  const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { readonly default: string; readonly require?: unknown }>;
+  };
+  return Object.values(exports).flatMap((target) => {
+    if (typeof target === 'string') return [];
+    const name = /^\.\/dist\/([\w-]+)\.js$/.exec(target.default)?.[1];
+    if (name === undefined) throw new Error(`package.json exports ${target.default}: an entry is ./dist/NAME.js`);
+    return [{ name, isRequired: target.require !== undefined }];
+  });
+}
+
+function compileDeclarations(): void {
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  const options = ['-p', join(ROOT, 'tsconfig.build.json'), '--emitDeclarationOnly'];
+  execFileSync(process.execPath, [tsc, ...options], { stdio: 'inherit' });
+}
+
+/** Removes the declarations of what is internal: no entry leads to them. */
+function pruneDeclarations(entries: readonly Entry[]): void {
+  const wanted = new Set<string>();
+  const visit = (path: string): void => {
+    if (wanted.has(path)) return;
+    wanted.add(path);
+    for (const [, from] of readFileSync(path, 'utf8').matchAll(/(?:from |import\()["'](\.[^"']+)["']/g)) {
+      visit(declarationsOf(resolve(dirname(path), from!)));
+    }
+  };
+  for (const { name } of entries) visit(join(DIST, `${name}.d.ts`));
+  removeAllBut(wanted, DIST);
+}
+
+function removeAllBut(wanted: ReadonlySet<string>, folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) removeAllBut(wanted, path);
+    else if (!wanted.has(path)) rmSync(path);
+  }
+  if (readdirSync(folder).length === 0) rmSync(folder, { recursive: true });
+}
+
+async function bundle(entries: readonly Entry[]): Promise<void> {
+  const { outputFiles } = await build({
+    entryPoints: entries.map(({ name }) => join(ROOT, 'lib', `${name}.ts`)),
+    outdir: DIST,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'es2022',
+    charset: 'utf8',
+    sourcemap: true,
+    plugins: [WITHOUT_COMMENTS],
+    write: false,
+  });
+  for (const { path, text } of outputFiles) writeFileSync(path, path.endsWith('.map') ? coarser(text) : text);
+}
+
+const WITHOUT_COMMENTS: Plugin = {
+  name: 'without comments',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      const contents = blankComments(source);
+      if ((await codeOf(contents)) !== (await codeOf(source)))
+        throw new Error(`${path}: what looks like a comment is none`);
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+/** Leaves empty the lines of comments that stand on lines of their own. */
+function blankComments(source: string): string {
+  return source.replace(/^[ \t]*(?:\/\/.*|\/\*[\s\S]*?\*\/[ \t]*)$/gm, (comment) => comment.replace(/[^\n]+/g, ''));
+}
+
+async function codeOf(source: string): Promise<string> {
+  return (await transform(source, { loader: 'ts', minifyWhitespace: true, legalComments: 'none' })).code;
+}
+
+/** Makes a source map a tenth as large: it keeps the start of each line, and the calls, which are what a stack trace names. */
+function coarser(text: string): string {
+  const map = JSON.parse(text) as { mappings: string; sourcesContent: string[] };
+  const sources = map.sourcesContent.map((source) => source.split('\n'));
+  const isCall = ([, source, line, column]: SourceMapLine[number]): boolean =>
+    source !== undefined && /^(?:new |throw |#?[\w$]+\()/.test(sources[source]![line!]!.slice(column));
+  const lines = decode(map.mappings).map((line) => line.filter((segment, i) => i === 0 || isCall(segment)));
+  // A fifth number of a segment would be an index of names.
+  map.mappings = encode(lines.map((line) => line.map((segment) => segment.slice(0, 4) as typeof segment)));
+  return JSON.stringify({ ...map, names: [], sourcesContent: undefined });
+}
+
+rmSync(DIST, { recursive: true, force: true });
+const entries = readEntries();
+compileDeclarations();
+pruneDeclarations(entries);
+for (const { name, isRequired } of entries) {
+  if (isRequired) writeFileSync(join(DIST, `${name}.d.cts`), commonDeclarations(join(DIST, `${name}.d.ts`)));
+}
+await bundle(entries);
