@@ -216,38 +216,39 @@ function styleOf(element: { ownerDocument: { defaultView: unknown } }, property:
 }
 
 /** Texts that do not stand out from what is behind them as WCAG 2.2 §1.4.3 asks: 4.5 to 1. */
-function tooFaint(page: Page): Promise<string[]> {
-  return page.locator('body').evaluate((body) => {
+async function tooFaint(page: Page): Promise<string[]> {
+  const texts = await page.locator('body').evaluate((body) => {
     const { defaultView: view } = body.ownerDocument;
-    const pen = body.ownerDocument
-      .createElement('canvas')
-      .getContext('2d', { willReadFrequently: true, colorSpace: 'srgb' });
-    /** The colours of these, each painted over the one before, as a browser mixes them. */
-    const paint = (colours: string[]): number[] => {
-      pen.clearRect(0, 0, 1, 1);
-      for (const colour of colours) {
-        pen.fillStyle = colour;
-        pen.fillRect(0, 0, 1, 1);
-      }
-      return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const luminance = (rgb: number[]): number => {
-      const [r, g, b] = rgb.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
-    };
-    const found = new Set<string>();
+    const pen = body.ownerDocument.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const found: { name: string; colours: number[][] }[] = [];
     for (const element of body.querySelectorAll('*')) {
       const holdsText = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== '');
       if (!holdsText || !element.checkVisibility({ visibilityProperty: true })) continue;
       const behind: string[] = [];
       for (let at = element; at !== null; at = at.parentElement)
         behind.unshift(view.getComputedStyle(at).backgroundColor);
-      const { color } = view.getComputedStyle(element);
-      const back = luminance(paint(behind));
-      const front = luminance(paint([...behind, color]));
-      const ratio = (Math.max(back, front) + 0.05) / (Math.min(back, front) + 0.05);
-      if (ratio < 4.5) found.add(`${ratio.toFixed(2)}: ${element.className || element.tagName} "${element.innerText}"`);
+      // Each is painted over the one before, as the browser mixes them: without the text, and with it.
+      const colours = [behind, [...behind, view.getComputedStyle(element).color]].map((layers) => {
+        for (const layer of layers) {
+          pen.fillStyle = layer;
+          pen.fillRect(0, 0, 1, 1);
+        }
+        return [...pen.getImageData(0, 0, 1, 1).data];
+      });
+      found.push({ name: `${element.className || element.tagName} "${element.textContent}"`, colours });
     }
-    return [...found];
+    return found;
   });
+  assert.ok(texts.length >= 5, 'there is something to read');
+  return texts.flatMap(({ name, colours }) => {
+    const [dark, light] = colours.map(luminance).sort((a, b) => a - b) as [number, number];
+    const ratio = (light + 0.05) / (dark + 0.05);
+    return ratio < 4.5 ? [`${ratio.toFixed(2)} to 1: ${name}`] : [];
+  });
+}
+
+/** The relative luminance of a colour in sRGB, as WCAG 2.2 defines it. */
+function luminance(rgb: number[]): number {
+  const [r, g, b] = rgb.map((value) => (value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
 }
