@@ -230,6 +230,7 @@ describe('the page of docs/examples/group-chat, and what happens in the room', {
     assert.equal(await bar.evaluate((element) => element.value), received);
     await script.connection.close();
     await bar.waitFor({ state: 'hidden' });
+    assert.ok(await page.locator('.entry .avatar').isVisible(), 'the message before stands alone again');
     await comesTo(
       async () => script.connections.length,
       (count) => count === 2,

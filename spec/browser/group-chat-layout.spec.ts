@@ -75,6 +75,14 @@ describe('the page of docs/examples/group-chat, as it is laid out', {
       'all were given back',
     );
     assert.equal(await box.evaluate((element) => element.selectionStart), 'first\nsecond\nthird\nin '.length);
+    await box.fill('');
+    script.tell({ type: 'problem', message: 'Slow down.', unsent: 'fourth' });
+    await comesTo(
+      () => box.inputValue(),
+      (value) => value === 'fourth',
+      'it was given back',
+    );
+    assert.equal(await box.evaluate((element) => element.selectionStart), 'fourth'.length);
   });
 
   // A narrow window of a desktop has other controls than a phone.

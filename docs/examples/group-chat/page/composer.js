@@ -67,7 +67,9 @@ export class Composer {
     const at = this.#givenBack.length;
     const added = at === 0 ? text : `\n${text}`;
     const isLast = box.value.length === at;
-    box.setRangeText(isLast || box.value[at] === '\n' ? added : `${added}\n`, at, at, 'preserve');
+    // Who was about to write goes on behind it; who is in the middle of a text stays there.
+    const caret = isLast && box.selectionStart === at ? 'end' : 'preserve';
+    box.setRangeText(isLast || box.value[at] === '\n' ? added : `${added}\n`, at, at, caret);
     this.#givenBack += added;
     fitToText();
   }

@@ -68,6 +68,7 @@ export function placePicture(head, isMine) {
       arriving.replaceWith(buttonOf(blob, alt));
     },
     drop() {
+      if (entry.classList.contains('follows')) entry.previousElementSibling?.classList.remove('continues');
       remove(entry);
     },
   };
