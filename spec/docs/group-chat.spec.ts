@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { afterEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createChatServer } from '../../docs/examples/group-chat/chat.ts';
-import type { ChatLimits } from '../../docs/examples/group-chat/limits.ts';
+import { type ChatLimits, DEFAULT_LIMITS } from '../../docs/examples/group-chat/limits.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { run } from '../support/running-server.ts';
 import { until } from '../support/watchdog.ts';
@@ -23,8 +23,13 @@ interface Event {
   readonly message?: string;
   readonly unsent?: string;
   readonly mediaType?: string;
-  readonly bytes?: Buffer;
+  readonly size?: number;
+  readonly number?: number;
+  /** Of a picture all of it; of `received` how many. */
+  readonly bytes?: Buffer | number;
 }
+
+const { pieceBytes } = DEFAULT_LIMITS;
 
 /** Somebody in a chat: reads its events one by one. */
 class Visitor {
@@ -38,12 +43,28 @@ class Visitor {
     this.client.send(JSON.stringify({ type: 'text', text }));
   }
 
+  /** Begins a picture, and sends these pieces of it: all that there are, unless told otherwise. */
+  sendPicture(bytes: Buffer, number = 0, pieces = Math.ceil(bytes.length / pieceBytes)): void {
+    this.client.send(JSON.stringify({ type: 'picture', number, size: bytes.length }));
+    for (let i = 0; i < pieces; i++) this.client.send(bytes.subarray(i * pieceBytes, (i + 1) * pieceBytes));
+  }
+
   /** The next event; of a picture its head and its bytes. */
   async next(): Promise<Event> {
     const message = await this.client.receive();
     if (typeof message === 'string') return JSON.parse(message);
     const end = message.indexOf('\n');
-    return { ...JSON.parse(message.toString('utf8', 0, end)), bytes: message.subarray(end + 1) };
+    const head = JSON.parse(message.toString('utf8', 0, end));
+    const pieces = [message.subarray(end + 1)];
+    let received = pieces[0]!.length;
+    while (received < head.size) {
+      const piece = await this.client.receive();
+      assert.ok(Buffer.isBuffer(piece) && piece.length <= pieceBytes, 'nothing comes between the pieces');
+      pieces.push(piece);
+      received += piece.length;
+    }
+    assert.equal(received, head.size);
+    return { ...head, bytes: Buffer.concat(pieces) };
   }
 
   /** Reads on to the next event of this type. */
@@ -162,11 +183,11 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
   it('keeps no more bytes than it may', async () => {
     await start({ maxHistoryBytes: 5000 });
     const ada = await join('history', 'Ada');
-    for (let i = 0; i < 3; i++) ada.client.send(Buffer.concat([PNG, Buffer.alloc(2000, i)]));
+    for (let i = 0; i < 3; i++) ada.sendPicture(Buffer.concat([PNG, Buffer.alloc(2000, i)]));
     for (let i = 0; i < 3; i++) await ada.nextOf('picture');
     const { history } = await (await enter('history', { name: 'Grace' })).arrive();
     assert.deepEqual(
-      history.map(({ bytes }) => bytes!.at(-1)),
+      history.map(({ bytes }) => (bytes as Buffer).at(-1)),
       [1, 2],
     );
   });
@@ -199,27 +220,107 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
       ['image/webp', Buffer.from('RIFF....WEBPVP8 ')],
     ];
     for (const [mediaType, bytes] of pictures) {
-      ada.client.send(bytes);
-      const picture = await ada.next();
+      ada.sendPicture(bytes);
+      const picture = await ada.nextOf('picture');
       assert.deepEqual([picture.mediaType, picture.name, picture.bytes], [mediaType, 'Ada', bytes]);
     }
-    for (const bytes of [
-      Buffer.alloc(0),
-      Buffer.from('<svg></svg>'),
-      PNG.subarray(0, 7),
-      Buffer.from('RIFF....WAVE'),
-    ]) {
-      ada.client.send(bytes);
-      assert.match((await ada.next()).message!, /Only PNG, JPEG, GIF and WebP/);
+    for (const bytes of [Buffer.from('<svg></svg>'), PNG.subarray(0, 7), Buffer.from('RIFF....WAVE')]) {
+      ada.sendPicture(bytes, 7);
+      const { message, number } = await ada.nextOf('problem');
+      assert.match(message!, /Only PNG, JPEG, GIF and WebP/);
+      assert.equal(number, 7);
     }
-    ada.client.send(Buffer.concat([PNG, Buffer.alloc(2048)]));
-    assert.match((await ada.next()).message!, /at most 2 KiB/);
-    ada.client.send(Buffer.alloc(4097));
-    assert.equal((await ada.client.receiveClose()).code, 1009);
+    ada.sendPicture(Buffer.concat([PNG, Buffer.alloc(2048)]));
+    assert.match((await ada.nextOf('problem')).message!, /at most 2 KiB/);
+  });
+
+  it('tells how much of a picture has arrived, and how large the one is that it sends', async () => {
+    await start();
+    const [ada, grace] = [await join('pieces', 'Ada'), await join('pieces', 'Grace')];
+    await ada.nextOf('joined');
+    const bytes = Buffer.concat([PNG, Buffer.alloc(2 * pieceBytes, 7)]);
+    ada.sendPicture(bytes, 3, 2);
+    assert.deepEqual(await ada.next(), { type: 'received', number: 3, bytes: pieceBytes });
+    assert.deepEqual(await ada.next(), { type: 'received', number: 3, bytes: 2 * pieceBytes });
+    ada.say('while it is under way');
+    assert.equal((await grace.next()).text, 'while it is under way');
+    ada.client.send(bytes.subarray(2 * pieceBytes));
+    assert.deepEqual(await ada.nextOf('received'), { type: 'received', number: 3, bytes: bytes.length });
+    const picture = await grace.next();
+    assert.deepEqual([picture.size, picture.bytes], [bytes.length, bytes]);
+  });
+
+  it('gives up a picture when it is told to, or when its pieces are no pieces', async () => {
+    await start();
+    const [ada, grace] = [await join('pieces', 'Ada'), await join('pieces', 'Grace')];
+    const bytes = Buffer.concat([PNG, Buffer.alloc(2 * pieceBytes, 7)]);
+    ada.sendPicture(bytes, 1, 2);
+    ada.client.send('{"type":"cancel"}');
+    ada.client.send(bytes.subarray(2 * pieceBytes));
+    for (const piece of [Buffer.alloc(0), PNG, Buffer.alloc(pieceBytes + 1)]) {
+      ada.sendPicture(bytes, 2, 0);
+      ada.client.send(piece);
+      const { message, number } = await ada.nextOf('problem');
+      assert.match(message!, /did not arrive whole/);
+      assert.equal(number, 2);
+      ada.client.send(bytes.subarray(0, pieceBytes));
+    }
+    ada.say('nothing came of them');
+    assert.equal((await grace.next()).text, 'nothing came of them');
+    ada.sendPicture(bytes, 3);
+    assert.deepEqual((await grace.next()).bytes, bytes);
+    const rude = await join('pieces', 'Rude');
+    rude.client.send(Buffer.alloc(2 ** 20));
+    assert.equal((await rude.client.receiveClose()).code, 1009);
+  });
+
+  it('tells who writes, until they have said it, stop, leave, or are silent for a while', async () => {
+    await start({ typingExpiresMs: 600, typingToldEveryMs: 10, maxTypingNames: 2 });
+    const [ada, grace] = [await join('typing', 'Ada'), await join('typing', 'Grace')];
+    const [alan, barbara] = [await join('typing', 'Alan'), await join('typing', 'Barbara')];
+    const tells = async (...names: string[]) => assert.deepEqual((await grace.nextOf('typing')).names, names);
+    const types = (visitor: Visitor, isTyping: boolean) =>
+      visitor.client.send(JSON.stringify({ type: 'typing', isTyping }));
+    types(ada, true);
+    await tells('Ada');
+    ada.say('done');
+    await tells();
+    types(ada, true);
+    await tells('Ada');
+    types(ada, false);
+    await tells();
+    types(alan, true);
+    await tells('Alan');
+    await tells();
+    types(barbara, true);
+    await tells('Barbara');
+    barbara.client.close(1000);
+    await tells();
+  });
+
+  it('tells of few who write, and lets go of what it is told too often', async () => {
+    await start({ typingExpiresMs: 60_000, typingToldEveryMs: 10, maxTypingNames: 2, burstMessages: 2 });
+    const people: Visitor[] = [];
+    for (const name of ['Ada', 'Grace', 'Alan']) people.push(await join('typing', name));
+    const [ada, grace, alan] = people as [Visitor, Visitor, Visitor];
+    for (let i = 0; i < 100; i++) alan.client.send(JSON.stringify({ type: 'typing', isTyping: i % 2 === 0 }));
+    alan.say('I may still speak');
+    assert.equal((await alan.nextOf('text')).text, 'I may still speak');
+    for (const one of people) one.client.send('{"type":"typing","isTyping":true}');
+    let names: string[] = [];
+    while (names.length < 2) names = (await grace.nextOf('typing')).names!;
+    const late = await enter('typing', { name: 'Late' });
+    assert.deepEqual((await late.nextOf('typing')).names, names);
+    ada.say('a last word');
+    let longest = 0;
+    for (let event = await grace.next(); event.type !== 'text' || event.name !== 'Ada'; event = await grace.next())
+      longest = Math.max(longest, event.names?.length ?? 0);
+    assert.ok(longest <= 2);
+    assert.equal(names.length, 2);
   });
 
   it('survives what no page of its own sends', async () => {
-    await start();
+    await start({ burstMessages: 40 });
     const ada = await join('robust', 'Ada');
     for (const text of [
       '',
@@ -231,6 +332,11 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
       '{"type":"text"}',
       '{"type":"text","text":{}}',
       '{"type":1}',
+      '{"type":"picture"}',
+      '{"type":"picture","number":1,"size":0}',
+      '{"type":"picture","number":1,"size":1.5}',
+      '{"type":"picture","number":-1,"size":9}',
+      '{"type":"typing","isTyping":"yes"}',
     ]) {
       ada.client.send(text);
       assert.match((await ada.next()).message!, /did not understand/, text);
@@ -238,6 +344,8 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     ada.client.send('{"__proto__":{"type":"ping"}}');
     assert.equal((await ada.next()).type, 'problem');
     ada.client.send('{"type":"history","after":7}');
+    ada.client.send('{"type":"cancel"}');
+    ada.client.send(PNG);
     ada.say('   ');
     ada.client.send('{"type":"ping"}');
     assert.equal((await ada.next()).type, 'pong');
@@ -287,7 +395,7 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     const picture = Buffer.concat([PNG, Buffer.alloc(2 ** 20 - PNG.length)]);
     let last: string | undefined;
     for (let i = 0; i < 24; i++) {
-      ada.client.send(picture);
+      ada.sendPicture(picture);
       last = (await ada.nextOf('picture')).id;
     }
     slow.client.socket.resume();
@@ -307,6 +415,7 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
       ['/', /^text\/html; charset=utf-8$/],
       ['/chat/any%20room', /^text\/html; charset=utf-8$/],
       ['/page/client.js', /^text\/javascript/],
+      ['/page/uploads.js', /^text\/javascript/],
       ['/page/style.css', /^text\/css/],
       ['/page/icon.svg', /^image\/svg\+xml$/],
     ];

@@ -14,8 +14,9 @@ export function createChatServer(options: Partial<ChatLimits> = {}): Server {
   const rooms = new Rooms(limits);
 
   const server = new Server({
-    // Twice what is taken: a picture that is somewhat too large is answered with a sentence, not with the end.
-    maxMessageBytes: 2 * limits.maxPictureBytes,
+    // Well above what is taken: a text that is somewhat too long is answered with a sentence, not with the end. In JSON
+    // a character may take six bytes.
+    maxMessageBytes: 2 * Math.max(limits.pieceBytes, 6 * limits.maxTextLength),
     // One whose network is gone is out of the room within two of these.
     heartbeatIntervalMs: 15_000,
   });
@@ -52,7 +53,7 @@ async function takePart(ctx: Context, rooms: Rooms, limits: ChatLimits): Promise
         event: member.events.recv(),
       }).catch(asLag);
       if (next.key === 'request') await guest.receive(next.value.getBody());
-      else if (next.key === 'event') await ctx.sendResponseBody(next.value);
+      else if (next.key === 'event') await guest.send(next.value);
       else await guest.tellLagged(next.value);
     }
   } catch (error) {

@@ -1,5 +1,7 @@
+import type { TypingLimits } from './typing.ts';
+
 /** What one peer can make this server hold or do. */
-export interface ChatLimits {
+export interface ChatLimits extends TypingLimits {
   /** Longest name of a person, in characters. */
   readonly maxNameLength: number;
   /** Longest name of a room, in characters. */
@@ -7,6 +9,8 @@ export interface ChatLimits {
   /** Longest text message, in UTF-16 code units, as the page counts them. */
   readonly maxTextLength: number;
   readonly maxPictureBytes: number;
+  /** Pictures travel in pieces of so many bytes, so that both sides can tell how far they are. */
+  readonly pieceBytes: number;
   /** How much each room keeps for those who come later. */
   readonly maxHistoryMessages: number;
   readonly maxHistoryBytes: number;
@@ -28,10 +32,14 @@ export const DEFAULT_LIMITS: ChatLimits = {
   maxRoomLength: 40,
   maxTextLength: 2000,
   maxPictureBytes: MIB,
+  pieceBytes: 32 * KIB,
   maxHistoryMessages: 100,
   maxHistoryBytes: 4 * MIB,
   maxRooms: 64,
   maxWaitingEvents: 64,
   burstMessages: 20,
   messagesPerSecond: 4,
+  typingExpiresMs: 6000,
+  typingToldEveryMs: 250,
+  maxTypingNames: 5,
 };

@@ -1,7 +1,9 @@
 import { type Body, Broadcast, type BroadcastReceiver, type WebSocketStream } from 'hyperlane-ws';
 import { History } from './history.ts';
 import type { ChatLimits } from './limits.ts';
-import { encodeEvent } from './wire.ts';
+import { Presence } from './presence.ts';
+import { Typing } from './typing.ts';
+import { type ChatEvent, encodeEvent } from './wire.ts';
 
 /** One who is in a room. */
 export interface Member {
@@ -19,41 +21,43 @@ const JOINED_AGAIN = 4001;
 /** A room: who is in it, and what was said. Each event is encoded once, and then sent to all as it is. */
 export class Room {
   readonly name: string;
-  readonly #history: History;
   readonly #events: Broadcast<Body>;
-  /** By name, in the form in which two names count as the same. */
-  readonly #members = new Map<string, Member>();
+  readonly #history: History;
+  readonly #presence = new Presence<Member>();
+  readonly #typing: Typing;
 
   constructor(name: string, limits: ChatLimits) {
     this.name = name;
-    this.#history = new History(limits.maxHistoryMessages, limits.maxHistoryBytes);
     this.#events = new Broadcast(limits.maxWaitingEvents);
+    this.#history = new History(limits.maxHistoryMessages, limits.maxHistoryBytes);
+    this.#typing = new Typing(limits, (names) => this.#tell({ type: 'typing', names }));
   }
 
   get isEmpty(): boolean {
-    return this.#members.size === 0;
+    return this.#presence.isEmpty;
   }
 
   /** The names of those who are here, in the order they came. */
   get people(): string[] {
-    return [...this.#members.values()].map((member) => member.name);
+    return this.#presence.names;
   }
 
   /** Tells the others, and lets somebody in: under another name, if somebody has this one. */
   join(wantedName: string, session: string, stream: WebSocketStream): Member {
-    if (session !== '') this.#dismiss(session);
-    const name = this.#freeName(wantedName);
-    this.#events.send(encodeEvent({ type: 'joined', name }));
+    this.#dismiss(session);
+    const name = this.#presence.freeName(wantedName);
+    this.#tell({ type: 'joined', name });
     const member = { name, session, stream, events: this.#events.subscribe() };
-    this.#members.set(foldName(name), member);
+    this.#presence.add(member);
     return member;
   }
 
   /** Lets somebody out, and tells the others. Does nothing for one who is out. */
   leave(member: Member): void {
-    if (!member.events.unsubscribe()) return;
-    this.#members.delete(foldName(member.name));
-    this.#events.send(encodeEvent({ type: 'left', name: member.name }));
+    if (!this.#presence.remove(member)) return;
+    member.events.unsubscribe();
+    this.#typing.set(member.name, false);
+    this.#tell({ type: 'left', name: member.name });
   }
 
   /** Sends a message to all who are here, and keeps it for those who come later. */
@@ -62,27 +66,30 @@ export class Room {
     this.#events.send(body);
   }
 
+  /** Those who write now, as the others were told. */
+  get typing(): readonly string[] {
+    return this.#typing.told;
+  }
+
+  /** Takes down whether a member writes. The others are told soon. */
+  setTyping(member: Member, isTyping: boolean): void {
+    this.#typing.set(member.name, isTyping);
+  }
+
   /** What was said after the message with this id; all that is kept, if it is unknown here. */
   historyAfter(id: string | undefined): Body[] {
     return this.#history.after(id);
   }
 
+  #tell(event: ChatEvent): void {
+    this.#events.send(encodeEvent(event));
+  }
+
   /** Ends the connection that a page has lost, and the server has not missed yet; so its name is free. */
   #dismiss(session: string): void {
-    for (const member of this.#members.values()) {
-      if (member.session !== session) continue;
-      this.leave(member);
-      member.stream.close(JOINED_AGAIN, 'joined again');
-    }
+    const lost = this.#presence.ofSession(session);
+    if (lost === undefined) return;
+    this.leave(lost);
+    lost.stream.close(JOINED_AGAIN, 'joined again');
   }
-
-  #freeName(wanted: string): string {
-    let name = wanted;
-    for (let i = 2; this.#members.has(foldName(name)); i++) name = `${wanted} ${i}`;
-    return name;
-  }
-}
-
-function foldName(name: string): string {
-  return name.normalize('NFKC').toLowerCase();
 }

@@ -1,22 +1,26 @@
+import { dayLine, isOtherDay } from './days.js';
+import { $, element } from './dom.js';
 import { avatarOf, hueOf } from './people.js';
+import { followEnd, scrollToEnd } from './scroll.js';
 
 /** Messages the page keeps; older ones go, and their pictures with them. */
 const KEPT = 400;
 /** Messages of one person within this time stand together. */
 const TOGETHER_MS = 5 * 60_000;
-const NEAR_BOTTOM_PX = 120;
 
-const log = document.getElementById('log');
-const newest = document.getElementById('newest');
-const viewer = document.getElementById('viewer');
-const viewed = document.getElementById('viewed');
+const log = $('log');
+const entries = $('entries');
+const viewer = $('viewer');
+const viewed = $('viewed');
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' });
 
 /** Ids of the messages that were shown: after a reconnection some may come again. */
 const shown = new Set();
+/** The message that the next one may stand together with, and when the last one of all was sent. */
 let last;
+let lastAt;
 
 /** The id of the last message, for "what came after it?". */
 export function lastId() {
@@ -25,19 +29,71 @@ export function lastId() {
 
 /** Shows a text message. @returns false if it was shown before */
 export function showText(message, isMine) {
+  if (shown.has(message.id)) return false;
+  shown.add(message.id);
+  const text = element('bdi', 'text');
+  text.append(...withLinks(message.text));
   const bubble = element('div', 'bubble');
-  bubble.append(...withLinks(message.text));
-  return showEntry(message, isMine, bubble);
+  bubble.append(text);
+  showEntry(message, isMine, bubble);
+  return true;
 }
 
-/** Shows a picture: its head, and a Blob of its bytes. @returns false if it was shown before */
-export function showPicture(head, blob, isMine) {
-  if (shown.has(head.id)) return false;
+/**
+ * Makes a place for a picture that is arriving.
+ *
+ * @returns `progress(bytes)`, `show(blob)` when it is there, `drop()` if it does not come; `undefined` if it was shown
+ */
+export function placePicture(head, isMine) {
+  if (shown.has(head.id)) return undefined;
+  const alt = `Picture from ${head.name}`;
+  const bar = element('progress');
+  bar.max = head.size;
+  bar.value = 0;
+  bar.setAttribute('aria-label', `${alt}, arriving`);
+  const bubble = element('div', 'bubble picture');
+  const arriving = element('div', 'arriving');
+  arriving.append(element('span', '', `Picture, ${kib(head.size)}`), bar);
+  bubble.append(arriving);
+  const entry = showEntry(head, isMine, bubble);
+  // Nobody wants to hear of it before it is there.
+  entry.setAttribute('aria-busy', 'true');
+  return {
+    progress(bytes) {
+      bar.value = bytes;
+    },
+    show(blob) {
+      shown.add(head.id);
+      entry.removeAttribute('aria-busy');
+      arriving.replaceWith(buttonOf(blob, alt));
+    },
+    drop() {
+      if (entry.classList.contains('follows')) entry.previousElementSibling?.classList.remove('continues');
+      remove(entry);
+    },
+  };
+}
+
+/** The messages that come now are old ones, which nobody wants to hear read out. */
+export function setCatchingUp(isCatchingUp) {
+  log.setAttribute('aria-busy', String(isCatchingUp));
+}
+
+/** Shows a line between the messages. */
+export function appendNotice(line) {
+  last = undefined;
+  append(line);
+  followEnd(false);
+}
+
+export function isLastEntry(entry) {
+  return entries.lastElementChild === entry;
+}
+
+function buttonOf(blob, alt) {
   const image = element('img');
-  image.alt = `Picture from ${head.name}`;
+  image.alt = alt;
   image.src = URL.createObjectURL(blob);
-  const stay = isAtBottom();
-  image.onload = () => stay && scrollToEnd();
   const button = element('button');
   button.type = 'button';
   button.title = 'View this picture';
@@ -47,30 +103,20 @@ export function showPicture(head, blob, isMine) {
     viewed.alt = image.alt;
     viewer.showModal();
   };
-  const bubble = element('div', 'bubble picture');
-  bubble.append(button);
-  return showEntry(head, isMine, bubble);
-}
-
-/** Shows who came or went, or what else there is to know. */
-export function showNotice(text) {
-  last = undefined;
-  append(element('p', 'notice', text), false);
-}
-
-/** The messages that come now are old ones, which nobody wants to hear read out. */
-export function setCatchingUp(isCatchingUp) {
-  log.setAttribute('aria-busy', String(isCatchingUp));
+  return button;
 }
 
 function showEntry({ id, at, name }, isMine, bubble) {
-  if (shown.has(id)) return false;
-  shown.add(id);
-
   const time = element('time', '', timeFormat.format(at));
   time.dateTime = new Date(at).toISOString();
   time.title = dateFormat.format(at);
   bubble.append(time);
+
+  if (lastAt === undefined || isOtherDay(at, lastAt)) {
+    append(dayLine(at));
+    last = undefined;
+  }
+  lastAt = at;
 
   const entry = element('article', 'entry');
   entry.dataset.id = id;
@@ -84,24 +130,31 @@ function showEntry({ id, at, name }, isMine, bubble) {
   last = { name, at, entry };
   if (!isMine) entry.append(avatarOf(name));
   const said = element('div', 'said');
-  said.append(element('p', 'author', isMine ? 'You' : name), bubble);
+  const author = element('p', 'author');
+  author.append(element('bdi', '', isMine ? 'You' : name));
+  said.append(author, bubble);
   entry.append(said);
-  append(entry, isMine);
-  return true;
+  append(entry);
+  if (isMine) scrollToEnd();
+  else followEnd(true);
+  return entry;
 }
 
-function append(entry, isMine) {
-  const stay = isMine || isAtBottom();
-  log.append(entry);
-  while (log.childElementCount > KEPT) remove(log.children[1]);
-  if (stay) scrollToEnd();
-  else newest.hidden = false;
+function append(entry) {
+  entries.append(entry);
+  while (entries.childElementCount > KEPT) {
+    // The line of the day stays above what is left of it.
+    const [first, second] = entries.children;
+    const isWanted = first.classList.contains('day') && !second.classList.contains('day');
+    remove(isWanted ? second : first);
+  }
 }
 
 function remove(entry) {
   shown.delete(entry.dataset.id);
   const image = entry.querySelector('img');
   if (image !== null) URL.revokeObjectURL(image.src);
+  if (last?.entry === entry) last = undefined;
   entry.remove();
 }
 
@@ -117,29 +170,10 @@ function withLinks(text) {
   });
 }
 
-function isAtBottom() {
-  return log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_BOTTOM_PX;
-}
-
-export function scrollToEnd() {
-  log.scrollTop = log.scrollHeight;
-  newest.hidden = true;
-}
-
-newest.onclick = () => {
-  scrollToEnd();
-  log.focus();
-};
-log.addEventListener('scroll', () => {
-  if (isAtBottom()) newest.hidden = true;
-});
 viewer.onclick = (event) => {
   if (event.target !== viewed) viewer.close();
 };
 
-function element(tag, className = '', text = '') {
-  const made = document.createElement(tag);
-  if (className !== '') made.className = className;
-  made.textContent = text;
-  return made;
+function kib(bytes) {
+  return `${Math.ceil(bytes / 1024).toLocaleString()} KiB`;
 }

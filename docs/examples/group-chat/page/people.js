@@ -58,7 +58,7 @@ function render() {
 
 function itemOf(name) {
   const item = document.createElement('li');
-  const label = document.createElement('span');
+  const label = document.createElement('bdi');
   label.textContent = name;
   item.append(avatarOf(name), label);
   if (name === own) {
@@ -76,7 +76,9 @@ function show(isShown) {
 
 button.onclick = () => show(!panel.classList.contains('shown'));
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') show(false);
+  if (event.key !== 'Escape') return;
+  if (panel.contains(document.activeElement)) button.focus();
+  show(false);
 });
 document.addEventListener('pointerdown', (event) => {
   if (!panel.contains(event.target) && !button.contains(event.target)) show(false);
