@@ -19,12 +19,12 @@ let spareBytes = 0;
 /** What handlers read at this moment, and may still take over. */
 const lent = new Set<ArrayBufferLike>();
 
-/** Gives memory for `bytes` at least, and little more. It is not empty: what is read of it must have been written before. */
+/** Gives memory of so many bytes. It is not empty: what is read of it must have been written before. */
 export function takeMemory(bytes: number): Buffer {
   for (let i = spare.length - 1; i >= 0; i--) {
-    const { length } = spare[i]!;
-    if (length < bytes || isRoomy(length, bytes)) continue;
-    spareBytes -= length;
+    // Those that send much send messages of one size: to look for what nearly fits would only loosen the bounds.
+    if (spare[i]!.length !== bytes) continue;
+    spareBytes -= bytes;
     return spare.splice(i, 1)[0]!;
   }
   hastenCollection(bytes);

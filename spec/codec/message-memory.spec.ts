@@ -8,14 +8,13 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 describe('memory for messages in pieces', () => {
-  it('is used again, for what has nearly its size', () => {
+  it('is used again, for what has its size', () => {
     const memory = takeMemory(90 * KIB);
     assert.equal(memory.length, 90 * KIB);
     returnMemory(memory);
-    assert.notEqual(takeMemory(90 * KIB + 1), memory);
-    assert.notEqual(takeMemory(80 * KIB - 1), memory);
-    assert.equal(takeMemory(80 * KIB), memory);
-    assert.notEqual(takeMemory(80 * KIB), memory);
+    for (const bytes of [90 * KIB + 1, 90 * KIB - 1]) assert.equal(takeMemory(bytes).length, bytes);
+    assert.equal(takeMemory(90 * KIB), memory);
+    assert.notEqual(takeMemory(90 * KIB), memory);
   });
 
   it('is kept up to a bound, in bytes and in number: the latest', () => {
