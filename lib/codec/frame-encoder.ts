@@ -3,6 +3,7 @@ import { isBorrowed } from './borrowed.ts';
 import { headerBytes, MAX_HEADER_BYTES, writeFrameHeader } from './frame-header.ts';
 import { applyMask } from './mask.ts';
 import { randomMaskKey } from './mask-key.ts';
+import { returnMemory, takeMemory } from './message-memory.ts';
 import { FIN, OpCode } from './opcode.ts';
 import { MAX_RESERVE_BYTES, reserveBlock, WriteBlock } from './write-block.ts';
 
@@ -18,6 +19,7 @@ const TINY_BYTES = 128;
 const MAX_REPEATED_CHARACTERS = 256 * 1024;
 /** A character of a JavaScript string takes at most this many bytes of UTF-8. */
 const MAX_BYTES_PER_CHARACTER = 3;
+const NOTHING: readonly Buffer[] = [];
 
 /**
  * Up to so many characters a text that is sent again, to others, goes out from where its frame was first written: many
@@ -60,6 +62,9 @@ export class FrameEncoder {
   /** The same of the bytes that were taken last, until they are released. */
   #takenBlock: WriteBlock | undefined;
   #takenOlder: WriteBlock[] | undefined;
+  /** Memory that large payloads were copied to since they were only lent; and the same of what was taken last. */
+  #copies: Buffer[] | undefined;
+  #takenCopies: Buffer[] | undefined;
   /** The block that is written into instead of the shared one, between `hold` and `take`. */
   #own: WriteBlock | undefined;
 
@@ -101,7 +106,7 @@ export class FrameEncoder {
     } else if (this.masked) {
       this.#addLargeFrame(bits, Buffer.from(payload));
     } else if (isLent) {
-      this.#addInPieces(bits, payload);
+      this.#addLargeFrame(bits, this.#copy(payload));
     } else {
       this.#addLargeFrame(bits, payload);
     }
@@ -216,6 +221,8 @@ export class FrameEncoder {
     this.#bytes = 0;
     this.#takenBlock = this.#block;
     this.#takenOlder = this.#older;
+    this.#takenCopies = this.#copies;
+    this.#copies = undefined;
     this.#block = undefined;
     this.#older = undefined;
     this.#own = undefined;
@@ -226,13 +233,29 @@ export class FrameEncoder {
   released(): void {
     this.#takenBlock?.release();
     if (this.#takenOlder !== undefined) for (const block of this.#takenOlder) block.release();
-    this.retained();
+    for (const copy of this.retained()) returnMemory(copy);
   }
 
-  /** Says that the chunks of the last `take` are still being read, and that nobody will say when they are not. */
-  retained(): void {
+  /**
+   * Says that the chunks of the last `take` are still being read, and that nobody will say when they are not.
+   *
+   * @returns the large ones among them that may be given to `returnMemory`, if somebody does know
+   */
+  retained(): readonly Buffer[] {
+    const copies = this.#takenCopies ?? NOTHING;
     this.#takenBlock = undefined;
     this.#takenOlder = undefined;
+    this.#takenCopies = undefined;
+    return copies;
+  }
+
+  /** Copies a payload that is only lent, and too large for a block. */
+  #copy(payload: Uint8Array): Buffer {
+    const copy = takeMemory(payload.byteLength);
+    copy.set(payload);
+    this.#copies ??= [];
+    this.#copies.push(copy);
+    return copy;
   }
 
   /** Adds a frame whose payload stays where it is; when it is to be masked it is this encoder's own. */
@@ -242,19 +265,6 @@ export class FrameEncoder {
     if (maskKey !== undefined) applyMask(payload, 0, payload.byteLength, maskKey);
     this.#commit(writeFrameHeader(block.buffer, this.#end, bits, payload.byteLength, maskKey));
     this.addEncoded(payload);
-  }
-
-  /** Adds a frame that is not masked, and whose payload is copied: to as many blocks as it takes. */
-  #addInPieces(bits: number, payload: Uint8Array): void {
-    const { byteLength } = payload;
-    const header = this.#reserve(MAX_HEADER_BYTES);
-    this.#commit(writeFrameHeader(header.buffer, this.#end, bits, byteLength, undefined));
-    for (let start = 0; start < byteLength; start += MAX_RESERVE_BYTES) {
-      const piece = payload.subarray(start, start + MAX_RESERVE_BYTES);
-      const block = this.#reserve(piece.byteLength);
-      block.buffer.set(piece, this.#end);
-      this.#commit(this.#end + piece.byteLength);
-    }
   }
 
   /** Makes room for `size` bytes at `#end`, next to what was written last if that is possible. */

@@ -36,7 +36,7 @@ export interface ConnectionOwner {
  * after how many it is looked whether it has had its share of time. One read may bring ten thousand.
  */
 const MAX_MESSAGES_A_TURN = 512;
-const MESSAGES_A_LOOK = 16;
+const MESSAGES_A_LOOK = 32;
 
 /** How many were read of the bytes that are being received. */
 let messagesRead = 0;

@@ -1,3 +1,5 @@
+import type { Buffer } from 'node:buffer';
+import { returnMemory } from '../codec/message-memory.ts';
 import type { Protocol } from '../protocol/protocol.ts';
 import { type Flushable, flushSoon, isFlushDue } from './flush-queue.ts';
 import type { ConnectionLimits } from './limits.ts';
@@ -99,10 +101,18 @@ export class Outbox implements Flushable {
     const chunks = this.#protocol.takeOutput();
     if (chunks.length > 0) {
       if (this.#transport.write(chunks)) this.#protocol.outputReleased();
-      else this.#protocol.outputRetained();
+      else this.#returnLater(this.#protocol.outputRetained());
     }
     if (this.#state === ENDING) this.#transport.end();
     this.#wake();
+  }
+
+  /** Has memory used again when it has left, where that is known. */
+  #returnLater(memory: readonly Buffer[]): void {
+    if (memory.length === 0 || !this.#transport.isPlain) return;
+    this.#transport.afterWrites(() => {
+      for (const one of memory) returnMemory(one);
+    });
   }
 
   /** Says that nothing can leave any more: the senders that wait are told. */

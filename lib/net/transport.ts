@@ -83,6 +83,11 @@ export class Transport {
     if (!this.#paused) socket.resume();
   }
 
+  /** Whether it is a socket of TCP or a pipe, and nothing else: nobody reads what has left. */
+  get isPlain(): boolean {
+    return this.#plain;
+  }
+
   /** Bytes that were written and have not left. */
   get pendingBytes(): number {
     return this.#socket.writableLength;

@@ -1,6 +1,6 @@
 /**
  * How much of the event loop one connection has before others have their turn: half a millisecond, where its work comes in
- * pieces. The time is looked at once in some pieces only, since that costs as much as a small message: 30 ns.
+ * pieces. The time is looked at once in some pieces only, since that costs 50 ns.
  */
 const SHARE_MS = 0.5;
 

@@ -27,6 +27,7 @@ const MAX_PONGS_WAITING = 16;
 
 const EMPTY = Buffer.alloc(0);
 const NOTHING: readonly Uint8Array[] = [];
+const NO_COPIES: readonly Buffer[] = [];
 /** The end of a connection without the peer's Close frame. §7.1.5 */
 const ABNORMAL: CloseInfo = { code: CloseCode.Abnormal, reason: '', wasClean: false };
 
@@ -259,10 +260,15 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#returnOutput();
   }
 
-  /** Says that the bytes of the last `takeOutput` are still being read: their memory is not used again. */
-  outputRetained(): void {
-    this.#output?.retained();
+  /**
+   * Says that the bytes of the last `takeOutput` are still being read: their memory is not used again.
+   *
+   * @returns what may be given to `returnMemory` when they have left, if that is told
+   */
+  outputRetained(): readonly Buffer[] {
+    const copies = this.#output?.retained() ?? NO_COPIES;
     this.#returnOutput();
+    return copies;
   }
 
   /** The error of whoever uses a connection that is over. */

@@ -7,6 +7,7 @@ import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import { Outbox } from '../../lib/net/outbox.ts';
 import { RESOLVED } from '../../lib/net/promises.ts';
 import type { Transport } from '../../lib/net/transport.ts';
+import { takeMemory } from '../../lib/codec/message-memory.ts';
 import type { Protocol } from '../../lib/protocol/protocol.ts';
 
 const HIGH_WATER_MARK = 10;
@@ -19,6 +20,9 @@ class Wire {
   /** Whether the transport asks to wait, and whether it lets what is written leave at once. */
   blocked = false;
   isFast = true;
+  /** Whether it is known when bytes have left, and memory that may be used again then. */
+  isPlain = true;
+  copies: readonly Buffer[] = [];
   #output: string[] = [];
   #pending = 0;
   #afterWrites: (() => void)[] = [];
@@ -39,10 +43,16 @@ class Wire {
       takeOutput: () => wire.#output.splice(0).map((text) => Buffer.from(text)),
       holdOutput: () => wire.calls.push('hold'),
       outputReleased: () => wire.calls.push('released'),
-      outputRetained: () => wire.calls.push('retained'),
+      outputRetained: () => {
+        wire.calls.push('retained');
+        return wire.copies;
+      },
       closedError: () => new ConnectionClosedError(4000, 'gone'),
     };
     const transport = {
+      get isPlain() {
+        return wire.isPlain;
+      },
       get pendingBytes() {
         return wire.#pending;
       },
@@ -115,6 +125,20 @@ describe('Outbox.schedule', () => {
     await nextTurn();
     assert.equal(flush.mock.callCount(), 1);
   });
+
+  for (const isPlain of [true, false]) {
+    it(`has memory used again ${isPlain ? 'when what was in it has left' : 'never, where nobody knows when it has left'}`, () => {
+      const wire = new Wire();
+      wire.isFast = false;
+      wire.isPlain = isPlain;
+      wire.copies = [Buffer.alloc(70_001)];
+      void wire.outbox.send('a');
+      wire.outbox.flushOutput();
+      assert.notEqual(takeMemory(70_001), wire.copies[0]);
+      wire.leave();
+      assert.equal(takeMemory(70_001) === wire.copies[0], isPlain);
+    });
+  }
 
   it('writes nothing where there is nothing, and holds what has to wait for the peer', async () => {
     const wire = new Wire();
