@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
@@ -8,12 +8,12 @@ import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { checkNames, show } from '../wording.ts';
 import { answerRequest } from './answer-request.ts';
+import { Attachments } from './attachments.ts';
 import type { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler } from './hooks.ts';
 import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
-import { RequestHead } from './request-head.ts';
 import { Routes } from './routes.ts';
 import { CLOSING, Upgrades } from './upgrades.ts';
 
@@ -58,12 +58,16 @@ export class Server {
   readonly #upgrades: Upgrades;
   #errorHandler: ErrorHandler = logError;
   #listener: HttpListener | undefined;
-  readonly #attached = new Map<HttpServer, (request: IncomingMessage, socket: Duplex, head: Buffer) => void>();
+  readonly #attachments: Attachments;
 
   /** @throws {TypeError} for an option that does not exist, {RangeError} for a value it cannot have */
   constructor(options: ServerOptions = {}) {
     this.#options = resolveOptions(options);
     this.#upgrades = new Upgrades(this.#options, this.#routes, (error, ctx) => this.#reportError(error, ctx));
+    this.#attachments = new Attachments({
+      hasRoute: (path) => this.#routes.match(path) !== undefined,
+      handleUpgrade: (request, socket, head) => this.handleUpgrade(request, socket, head),
+    });
   }
 
   // --- settings ---------------------------------------------------------------------------------------------------
@@ -200,8 +204,7 @@ export class Server {
       throw new RangeError(`timeout is ${show(timeout)}: give milliseconds from 0 on, where Infinity waits for ever`);
     }
     this.#upgrades.isClosing = true;
-    for (const [server, listener] of this.#attached) server.off('upgrade', listener);
-    this.#attached.clear();
+    this.#attachments.clear();
 
     const listener = this.#listener;
     const listenerClosed = listener?.close();
@@ -233,19 +236,7 @@ export class Server {
    */
   attach(server: HttpServer): this {
     this.#routes.check();
-    if (typeof server?.on !== 'function') {
-      throw new TypeError('attach takes a server of node:http or node:https: for Express, what app.listen() returned');
-    }
-    if (this.#attached.has(server)) {
-      throw new InvalidStateError('WS_ERR_SERVER_STATE', 'this server is attached already: call attach once');
-    }
-    const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const path = new RequestHead(request, socket).rawPath;
-      if (server.listenerCount('upgrade') > 1 && this.#routes.match(path) === undefined) return;
-      this.handleUpgrade(request, socket, head);
-    };
-    this.#attached.set(server, listener);
-    server.on('upgrade', listener);
+    this.#attachments.add(server);
     this.#upgrades.isClosing = false;
     return this;
   }
