@@ -23,6 +23,8 @@ export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
 export type { BackpressurePolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
+export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';
+export type { AttachableServer } from './server/attachable.ts';
 export { Context } from './server/context.ts';
 export type { Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';

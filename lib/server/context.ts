@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
@@ -60,6 +61,14 @@ export class Context {
   /** Where the peer is; `undefined` where the transport has no addresses. */
   getSocketAddr(): SocketAddress | undefined {
     return this.#exchange.head.address;
+  }
+
+  /**
+   * The request of `node:http`, on which middleware of others leaves what it knows: a session, a user. Of a WebSocket it is
+   * the upgrade request, the very one that came or was given to `handleUpgrade`, for as long as the WebSocket lives.
+   */
+  getHttpRequest(): IncomingMessage {
+    return this.#exchange.head.httpRequest;
   }
 
   // --- request ----------------------------------------------------------------------------------------------------

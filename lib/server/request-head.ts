@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseHeaderLines } from '../handshake/request-parser.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { makeHttpRequest } from './http-request.ts';
 import { decodePath } from './path.ts';
 
 /** Where a peer is. */
@@ -23,8 +25,8 @@ export class RequestHead {
   /** Values of the route's `:name` parameters, decoded. */
   params: ReadonlyMap<string, string> = NO_PARAMS;
   readonly #socket: Partial<Socket>;
-  /** The headers, or the lines they are made from when somebody wants one: a third of the memory. */
-  #headers: UpgradeHead['headers'] | string;
+  /** The request; or, of one that was read at the door, its lines, with the headers once somebody has wanted one. */
+  #source: UpgradeHead | string | { readonly lines: string; readonly headers: UpgradeHead['headers'] };
   #headerMap: ReadonlyMap<string, string> | undefined;
   /** The query, or its text until somebody wants it. */
   #query: ReadonlyMap<string, string> | string;
@@ -34,7 +36,7 @@ export class RequestHead {
     const target = splitTarget(request.url ?? '/');
     this.rawPath = target.path;
     this.#query = target.query;
-    this.#headers = request.lines ?? request.headers;
+    this.#source = request.lines ?? request;
     this.#socket = socket as Partial<Socket>;
   }
 
@@ -78,9 +80,19 @@ export class RequestHead {
     return this.#query;
   }
 
+  /** The request of node:http. One that was read at the door is made into one when somebody wants it, and then kept. */
+  get httpRequest(): IncomingMessage {
+    const lines = typeof this.#source === 'string' ? this.#source : (this.#source as { lines?: string }).lines;
+    if (lines !== undefined) this.#source = makeHttpRequest(lines, this.#socket as Socket);
+    return this.#source as IncomingMessage;
+  }
+
   #parsedHeaders(): UpgradeHead['headers'] {
-    if (typeof this.#headers === 'string') this.#headers = parseHeaderLines(this.#headers);
-    return this.#headers;
+    const source = this.#source;
+    if (typeof source !== 'string') return source.headers;
+    const headers = parseHeaderLines(source);
+    this.#source = { lines: source, headers };
+    return headers;
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Buffer } from 'node:buffer';
-import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
@@ -8,6 +7,8 @@ import { InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { checkNames, show } from '../wording.ts';
 import { answerRequest } from './answer-request.ts';
+import { type AttachOptions, type HandleUpgradeOptions, readAttributes } from './attach-options.ts';
+import type { AttachableServer } from './attachable.ts';
 import { Attachments } from './attachments.ts';
 import type { Context } from './context.ts';
 import { answerNotFound, checkHandler, type Handler } from './hooks.ts';
@@ -231,12 +232,16 @@ export class Server {
   }
 
   /**
-   * Serves the WebSockets of an existing `http` or `https` server; its plain requests stay its own. When that server has
-   * other 'upgrade' listeners, paths without a route are left to them.
+   * Serves the WebSockets of a server that is there: of `node:http` or `node:https`, or of `node:http2` where that takes
+   * HTTP/1.1. Its plain requests stay its own, and so do the paths of its other 'upgrade' listeners.
+   *
+   * @param server - what a framework calls its server
+   * @throws {TypeError} for anything else, which says what it is
+   * @throws {InvalidStateError} WS_ERR_SERVER_STATE (attached already), WS_ERR_UNKNOWN_ROUTE
    */
-  attach(server: HttpServer): this {
+  attach(server: AttachableServer | null, options: AttachOptions = {}): this {
     this.#routes.check();
-    this.#attachments.add(server);
+    this.#attachments.add(server, options);
     this.#upgrades.isClosing = false;
     return this;
   }
@@ -244,9 +249,12 @@ export class Server {
   /**
    * Answers an upgrade request: for the 'upgrade' event of `node:http`, or a framework's. Never throws for what the
    * client sent.
+   *
+   * @param head - bytes that were read behind the request
+   * @param options - `attributes`: what the application knows already, such as the user; handlers get them by `getAttribute`
    */
-  handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer): void {
-    this.#upgrades.handle(request, socket, head, false);
+  handleUpgrade(request: UpgradeHead, socket: Duplex, head: Buffer, options: HandleUpgradeOptions = {}): void {
+    this.#upgrades.handle(request, socket, head, false, readAttributes(options));
   }
 
   async #reportError(error: unknown, ctx: Context): Promise<void> {

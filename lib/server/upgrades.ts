@@ -50,15 +50,16 @@ export class Upgrades implements UpgradeHost, SessionHost {
    *
    * @param head - bytes that were read behind it
    * @param isLate - whether it comes from a port that is being closed, and is refused
+   * @param attributes - what the WebSocket has from the start
    */
-  handle(request: UpgradeHead, socket: Duplex, head: Buffer, isLate: boolean): void {
+  handle(request: UpgradeHead, socket: Duplex, head: Buffer, isLate: boolean, attributes?: Map<string, unknown>): void {
     surviveErrors(socket);
     const refusal = isLate || this.isClosing ? new HandshakeError(503, CLOSING) : undefined;
     const response = responseUnderWay(socket);
     const upgrade =
       response === undefined
-        ? this.#answer(request, socket, head, refusal)
-        : this.#wait(request, socket, head, response, refusal);
+        ? this.#answer(request, socket, head, refusal, attributes)
+        : this.#wait(request, socket, head, response, refusal, attributes);
     // Of a connection that is to be closed: its client may stay for a while.
     if (refusal !== undefined) this.waiting.join(upgrade);
   }
@@ -86,11 +87,12 @@ export class Upgrades implements UpgradeHost, SessionHost {
     head: Buffer,
     response: ServerResponse,
     refused: HandshakeError | undefined,
+    attributes: Map<string, unknown> | undefined,
   ): WaitingUpgrade {
     const over = () => this.waiting.delete(waiting);
     const waiting = new WaitingUpgrade(socket, head, response, this.#options.handshakeTimeoutMs, {
       onTurn: (held, refusal) => {
-        this.#answer(request, socket, held, refusal);
+        this.#answer(request, socket, held, refusal, attributes);
         if (refusal === undefined || socket.closed) over();
         else socket.once('close', over);
       },
@@ -101,8 +103,15 @@ export class Upgrades implements UpgradeHost, SessionHost {
     return waiting;
   }
 
-  #answer(request: UpgradeHead, socket: Duplex, head: Buffer, refusal: HandshakeError | undefined): UpgradeExchange {
+  #answer(
+    request: UpgradeHead,
+    socket: Duplex,
+    head: Buffer,
+    refusal: HandshakeError | undefined,
+    attributes: Map<string, unknown> | undefined,
+  ): UpgradeExchange {
     const exchange = new UpgradeExchange(new RequestHead(request, socket), socket, this);
+    exchange.attributes = attributes;
     let upgrade: ServerUpgrade;
     try {
       if (refusal !== undefined) throw refusal;
