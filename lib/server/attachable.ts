@@ -14,7 +14,6 @@ export type AttachableServer = HttpServer | HttpsServer | Http2SecureServer | Ht
 type Mistake = readonly [is: (thing: Record<string, unknown>) => boolean, what: string, advice: string];
 
 const MISTAKES: readonly Mistake[] = [
-  [has('then'), 'a promise', 'await it'],
   [has('route', 'attach', 'handleUpgrade'), 'a Server of this library', 'that listens by itself: run() it'],
   [has('handleUpgrade', 'shouldHandle'), 'a WebSocketServer of ws', 'give the server that it is on'],
   [has('attachApp', 'of'), 'a Server of Socket.IO', 'give its httpServer'],
@@ -25,6 +24,8 @@ const MISTAKES: readonly Mistake[] = [
   [has('transformRequest'), "Vite's dev server", 'give its httpServer'],
   [has('fetch', 'basePath'), 'a Hono application', 'give what serve() of @hono/node-server returned'],
   [has('handle', 'listen'), 'an Express application', 'give what app.listen() returned'],
+  // Behind an instance of Fastify, which is one too.
+  [has('then'), 'a promise', 'await it'],
   [isFunction, 'a function', 'give the server that calls it: createServer(listener)'],
   [
     (thing) => thing instanceof NetServer && !('headersTimeout' in thing),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** A file of docs/examples that runs as its reader would run it, on a port that is free unless `env` has a PORT. */
 export class ExampleProcess {
@@ -19,8 +19,8 @@ export class ExampleProcess {
   }
 
   /** Starts a file of docs/examples, and waits until it has said its port. */
-  static async start(name: string, env: Record<string, string> = {}): Promise<ExampleProcess> {
-    const child = spawn(process.execPath, ['--import', 'tsx', `docs/examples/${name}`], {
+  static async start(name: string, env: Record<string, string> = {}, args: string[] = []): Promise<ExampleProcess> {
+    const child = spawn(process.execPath, ['--import', 'tsx', `docs/examples/${name}`, ...args], {
       cwd: ROOT,
       env: { ...process.env, PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -36,7 +36,7 @@ export function listPages(): string[] {
     'CHANGELOG.md',
     'CONTRIBUTING.md',
     'SECURITY.md',
-    ...below.filter((path) => path.endsWith('.md')).map((path) => `docs/${path}`),
+    ...below.filter((path) => path.endsWith('.md') && !path.includes('node_modules')).map((path) => `docs/${path}`),
   ];
 }
 

@@ -17,7 +17,7 @@ import {
 /** The pages keep what they promise: samples that run, links that lead somewhere, a word on who each is for. */
 
 const CODE: readonly string[] = ['js', 'javascript', 'mjs', 'cjs', 'ts', 'typescript', 'mts', 'tsx', 'jsx', 'html'];
-const EXAMPLE = /^docs\/examples\/[\w./-]+\.(ts|mjs|html)(#\w+)?$/;
+const EXAMPLE = /^docs\/examples\/[\w./-]+\.(ts|mjs|js|html)(#\w+)?$/;
 
 const pages = listPages().map(readPage);
 

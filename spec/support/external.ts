@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /**
  * Programs that some specs need and that no package brings. Where one is absent those specs are skipped, visibly; with
@@ -21,16 +22,30 @@ export function pythonPath(): string | undefined {
   return candidates.find((path) => path !== undefined && hasWebsockets(path));
 }
 
+/** The folder of the examples with frameworks, which have a package of their own. */
+export const FRAMEWORKS: string = fileURLToPath(new URL('../../docs/examples/frameworks', import.meta.url));
+
+/** Options for `describe`, as `skipUnless`: skips where the frameworks are not installed. */
+export function skipWithoutFrameworks(): { skip?: string } {
+  const present = ['express', 'next', 'vite'].every((name) => isReadable(join(FRAMEWORKS, 'node_modules', name)));
+  return skipUnless('a framework', present, 'npm ci --prefix docs/examples/frameworks');
+}
+
 /**
  * Options for `describe` or `it`: skips when a program is absent, and throws instead where nothing may be skipped.
  *
  * @param name - name of the Debian package
+ * @param command - what installs it
  * @example describe('a browser', skipUnless('chromium', chromiumPath() !== undefined), () => {});
  * @throws {Error} when absent under HYPERLANE_REQUIRE_EXTERNAL=1
  */
-export function skipUnless(name: string, present: boolean): { skip?: string } {
+export function skipUnless(
+  name: string,
+  present: boolean,
+  command: string = `apt-get install ${name}`,
+): { skip?: string } {
   if (present) return {};
-  const reason = `${name} is not installed (apt-get install ${name})`;
+  const reason = `${name} is not installed (${command})`;
   if (process.env.HYPERLANE_REQUIRE_EXTERNAL === '1') {
     throw new Error(`${reason}, and HYPERLANE_REQUIRE_EXTERNAL=1 says that nothing may be skipped`);
   }
@@ -43,8 +58,16 @@ function findProgram(name: string): string | undefined {
 }
 
 function isExecutable(path: string): boolean {
+  return isAccessible(path, constants.X_OK);
+}
+
+function isReadable(path: string): boolean {
+  return isAccessible(path, constants.R_OK);
+}
+
+function isAccessible(path: string, mode: number): boolean {
   try {
-    accessSync(path, constants.X_OK);
+    accessSync(path, mode);
     return true;
   } catch {
     return false;
