@@ -175,11 +175,6 @@ const ERROR_TABLE = {
     class: 'InvalidStateError',
     message: 'the server is not in a state for this call',
   },
-  WS_ERR_UPGRADE_TAKEN: {
-    class: 'InvalidStateError',
-    message:
-      "another 'upgrade' listener of the server that this one is attached to answers a path that has a route here: leave each path to one of them",
-  },
   WS_ERR_PORT_IN_USE: {
     class: 'InvalidStateError',
     message: 'another program listens on this port: choose another with server.port(number), or 0 for any free one',

@@ -11,6 +11,8 @@ const WARNINGS = {
     'send and sendOnce take no arguments: they send the HTTP response that was set, and do nothing on a WebSocket: use sendResponseBody(message)',
   WS_WARN_SEND_AFTER_CLOSE:
     'a message that is sent behind ctx.close() goes nowhere: send first, or have the connection closed behind the handlers with ctx.closed()',
+  WS_WARN_UPGRADE_TAKEN:
+    "another 'upgrade' listener of the server that this one is attached to answers a path that has a route here: leave each path to one of them",
 } as const;
 
 /** A stable identifier of a warning. */
@@ -24,5 +26,10 @@ const said = new Set<WarningCode>();
 export function warnOnce(code: WarningCode, what?: string): void {
   if (said.has(code)) return;
   said.add(code);
+  warn(code, what);
+}
+
+/** Warns of a mistake, as often as it is called. */
+export function warn(code: WarningCode, what?: string): void {
   process.emitWarning(what === undefined ? WARNINGS[code] : `${what}: ${WARNINGS[code]}`, { code });
 }

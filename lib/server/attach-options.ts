@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { checkNames, kindOf, show } from '../wording.ts';
 
 /** What becomes of an upgrade to a path that has no route here, where others listen for upgrades too. */
 export type UnknownPaths = 'offer' | 'refuse' | 'leave';
@@ -26,27 +26,17 @@ const UNKNOWN_PATHS: readonly string[] = ['offer', 'refuse', 'leave'] satisfies 
  * @throws {RangeError} for a value that an option cannot have
  */
 export function readUnknownPaths(options: AttachOptions): UnknownPaths {
-  checkNames('attach', 'unknownPaths', options);
+  checkNames('attach', options, ['unknownPaths']);
   const { unknownPaths = 'offer' } = options;
   if (UNKNOWN_PATHS.includes(unknownPaths)) return unknownPaths;
-  throw new RangeError(`unknownPaths is ${inspect(unknownPaths)}: give one of ${UNKNOWN_PATHS.join(', ')}`);
+  throw new RangeError(`unknownPaths is ${show(unknownPaths)}: give one of ${UNKNOWN_PATHS.join(', ')}`);
 }
 
 /** A copy of the attributes. @throws {TypeError} for an option that does not exist, and for attributes that are no object */
 export function readAttributes(options: HandleUpgradeOptions): Map<string, unknown> | undefined {
-  checkNames('handleUpgrade', 'attributes', options);
+  checkNames('handleUpgrade', options, ['attributes']);
   const { attributes } = options;
   if (attributes === undefined) return undefined;
   if (typeof attributes === 'object' && attributes !== null) return new Map(Object.entries(attributes));
-  throw new TypeError(`handleUpgrade takes attributes as an object, such as { user }, and not ${inspect(attributes)}`);
-}
-
-function checkNames(method: string, only: string, options: object): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(
-      `${method} takes its options as an object, such as { ${only}: … }, and not ${inspect(options)}`,
-    );
-  }
-  const unknown = Object.keys(options).find((name) => name !== only);
-  if (unknown !== undefined) throw new TypeError(`"${unknown}" is no option of ${method}: there is ${only}`);
+  throw new TypeError(`handleUpgrade takes attributes as an object, such as { user }, and not ${kindOf(attributes)}`);
 }

@@ -2,7 +2,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Http2SecureServer, Http2Server } from 'node:http2';
 import type { Server as HttpsServer } from 'node:https';
 import { Server as NetServer } from 'node:net';
-import { inspect } from 'node:util';
+import { show } from '../wording.ts';
 
 /**
  * What frameworks call a server. It must speak HTTP/1.1, in which WebSockets are opened: one of `node:http`,
@@ -58,7 +58,7 @@ function explain(thing: unknown): readonly [what: string, advice: string] | unde
     if (mistake !== undefined) return [mistake[1], mistake[2]];
     if (has('on', 'off', 'listeners')(thing as Record<string, unknown>)) return undefined;
   }
-  return [inspect(thing, { depth: 0 }), 'give what createServer() returned, or listen() of a framework'];
+  return [show(thing), 'give what createServer() returned, or listen() of a framework'];
 }
 
 function has(...methods: readonly string[]): (thing: Record<string, unknown>) => boolean {

@@ -2,8 +2,9 @@ import type { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { describeError, InvalidStateError } from '../errors.ts';
+import { InvalidStateError } from '../errors.ts';
 import { surviveErrors } from '../net/transport.ts';
+import { warn } from '../warnings.ts';
 import { type AttachOptions, readUnknownPaths, type UnknownPaths } from './attach-options.ts';
 import { type AttachableServer, checkAttachable } from './attachable.ts';
 import { RequestHead } from './request-head.ts';
@@ -109,8 +110,7 @@ class Attachment {
   #warn(path: string): void {
     if (this.#warned) return;
     this.#warned = true;
-    const code = 'WS_ERR_UPGRADE_TAKEN';
-    process.emitWarning(`${describeError(code).message} (${path})`, { code });
+    warn('WS_WARN_UPGRADE_TAKEN', path);
   }
 
   /** Answers an upgrade to a path that no server of this library has a route for. @param hasOthers - who may have one */

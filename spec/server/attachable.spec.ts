@@ -25,7 +25,7 @@ describe('checkAttachable', () => {
     ['null', null, /got null: Vite/],
     ['a string', 'http://127.0.0.1:3000', /got 'http:\/\/127\.0\.0\.1:3000': give what createServer/],
     ['a number', 3000, /got 3000: /],
-    ['an object', { a: { b: { c: 1 } } }, /got \{ a: \[Object\] \}: /],
+    ['an object', { a: { b: { c: 1 } } }, /got \{ a: \{ b: \[Object\] \} \}: /],
     ['what has no function on', { on: 'no function' }, /got \{ on: 'no function' \}: /],
     ['a promise', Promise.resolve(createHttpServer()), /got a promise: await it/],
     ['a server of this library', new Server(), /got a Server of this library/],

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import type { Context } from 'hyperlane-ws';
 import { WARNING_CODES } from '../../lib/warnings.ts';
-import { cleanUp } from '../support/clean-up.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
-import { WsClient } from '../support/ws-client.ts';
+import { upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 /**
  * What does nothing in silence is warned of, once a process; and what may well be meant is not. So the second comes first.
@@ -117,6 +119,20 @@ describe('a warning, once', () => {
       await warned('WS_WARN_SEND_AFTER_CLOSE'),
       /^a message that is sent behind ctx.close\(\) goes nowhere: send first/,
     );
+  });
+
+  it('of a path that another listener takes', async () => {
+    const http = createServer().on('upgrade', (_request, socket) => socket.end());
+    const { server } = makeServer();
+    server.route('/', () => {}).attach(http);
+    http.listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    onCleanUp(() => http.close());
+    for (let i = 0; i < 2; i++) {
+      const client = await WsClient.connect((http.address() as AddressInfo).port);
+      await client.write(upgradeRequest('/')).waitForEnd();
+    }
+    assert.match(await warned('WS_WARN_UPGRADE_TAKEN'), /^\/: another 'upgrade' listener/);
   });
 
   it('for each code, and for each once', () => {
