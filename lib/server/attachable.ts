@@ -1,7 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Http2SecureServer, Http2Server } from 'node:http2';
 import type { Server as HttpsServer } from 'node:https';
-import { Server as NetServer } from 'node:net';
 import { show } from '../wording.ts';
 
 /**
@@ -28,7 +27,7 @@ const MISTAKES: readonly Mistake[] = [
   [has('then'), 'a promise', 'await it'],
   [isFunction, 'a function', 'give the server that calls it: createServer(listener)'],
   [
-    (thing) => thing instanceof NetServer && !('headersTimeout' in thing),
+    (thing) => has('getConnections')(thing) && !('headersTimeout' in thing),
     'a server that does not speak HTTP/1.1, in which WebSockets are opened',
     'of node:http2 it is createSecureServer({ allowHTTP1: true })',
   ],
