@@ -6,12 +6,13 @@ import { ConnectionClosedError, InvalidStateError, LimitError, type WebSocketErr
 import type { MessageCompression } from '../protocol/compression.ts';
 import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
+import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
-import { type Deferred, defer, RESOLVED, rejected, unwatched } from './promises.ts';
+import { RESOLVED, rejected, unwatched } from './promises.ts';
 import { Transport } from './transport.ts';
 import { beginShare, isShareOver } from './turn-share.ts';
 
@@ -44,22 +45,12 @@ let messagesRead = 0;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * What the transport has told: nothing; that the peer has ended, which has to wait for what was read before, and that it
- * no more has; that it is gone, and the same of that.
- */
-const ATTACHED = 0;
-const ENDED = 1;
-const HALF_ENDED = 2;
-const CUT = 3;
-const GONE = 4;
-
-/**
  * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
  *
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-// It is ProtocolEvents, TransportEvents, IntakeHost and LivenessHost, and does not say so: that is left out of the declarations.
+// It is ProtocolEvents, TransportEvents, IntakeHost, EndingHost and LivenessHost, and does not say so: that is left out of the declarations.
 export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
@@ -75,10 +66,7 @@ export class Connection {
   #inbox: Inbox | undefined;
   /** Whether bytes are being read, and their answers written: what else comes meanwhile has to wait. */
   #receiving = false;
-  #finished = false;
-  #ending = ATTACHED;
-  #error: WebSocketError | undefined;
-  #closed: Deferred<CloseInfo> | undefined;
+  #ending: Ending | undefined;
 
   /** @param compression - what was agreed on in the opening handshake; closed with the connection */
   constructor(
@@ -111,12 +99,12 @@ export class Connection {
   /** Whether an error is how this connection tells that it has ended, and no fault of whoever was using it. @internal */
   isEndedBy(error: unknown): boolean {
     if (error instanceof ConnectionClosedError) return this.state !== 'open';
-    return error !== undefined && error === this.#error;
+    return error !== undefined && error === this.#ending?.failure;
   }
 
   /** Whether nothing more will come from the peer: its Close frame was received, or the transport has ended. */
   get isFinished(): boolean {
-    return this.#finished;
+    return this.#ending?.isFinished ?? false;
   }
 
   /** Whether messages can be sent: until a Close frame was sent, or the end of the transport was seen. @internal */
@@ -141,9 +129,7 @@ export class Connection {
 
   /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
   get closed(): Promise<CloseInfo> {
-    this.#closed ??= defer();
-    if (this.#ending === GONE) this.#closed.resolve(this.#protocol.close!);
-    return this.#closed.promise;
+    return this.#openEnding().closed;
   }
 
   // --- sending ----------------------------------------------------------------------------------------------------
@@ -260,16 +246,16 @@ export class Connection {
 
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
-    if (this.#finished) return;
+    if (this.isFinished) return;
     this.#liveness.heard();
     // A stream that brings the next bytes while it is written to does so in the midst of a read.
-    if (this.#receiving || this.#intake?.isWaiting === true) {
+    if (this.#receiving || this.hasUnread) {
       this.#openIntake().keep(bytes, start, end);
       return;
     }
     const read = this.receiveBytes(bytes, start, end);
     if (this.#intake !== undefined) this.#intake.leave(bytes, read, end);
-    if (this.#ending !== ATTACHED) this.#tellEnd();
+    this.#ending?.tell();
   }
 
   /** @internal */
@@ -279,14 +265,12 @@ export class Connection {
 
   /** @internal */
   onEnd(): void {
-    if (this.#ending === ATTACHED) this.#ending = ENDED;
-    this.#tellEnd();
+    this.#openEnding().halfEnd();
   }
 
   /** @internal */
   onClose(): void {
-    this.#ending = CUT;
-    this.#tellEnd();
+    this.#openEnding().cut();
   }
 
   // --- told by the protocol ---------------------------------------------------------------------------------------
@@ -336,18 +320,18 @@ export class Connection {
 
   /** @internal */
   onContinue(): void {
-    if (this.#ending === ATTACHED) {
+    if (this.#ending?.isTransportOver !== true) {
       this.#intake?.resumeSoon();
       return;
     }
     // The transport will bring nothing more: what there is is read as far as it may, and the end is told behind it.
     this.#intake?.resume();
-    this.#tellEnd();
+    this.#ending.tell();
   }
 
   /** @internal */
   onProtocolError(error: WebSocketError): void {
-    this.#error = error;
+    this.#openEnding().failure = error;
     // A mistake of this side, which nobody is told of otherwise.
     if (error instanceof InvalidStateError) process.emitWarning(error.message, { code: error.code });
   }
@@ -365,7 +349,8 @@ export class Connection {
     // What it was waiting for may have taken time.
     this.#liveness.extendClosing();
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
-    if (this.#isServer || this.#error !== undefined || this.#ending === HALF_ENDED) this.#outbox.end();
+    const isLeft = this.#ending?.failure !== undefined || this.#ending?.isHalfEnded === true;
+    if (this.#isServer || isLeft) this.#outbox.end();
   }
 
   // --- told by its intake -----------------------------------------------------------------------------------------
@@ -389,7 +374,36 @@ export class Connection {
 
   /** @internal */
   onReadOn(): void {
-    if (this.#ending !== ATTACHED) this.#tellEnd();
+    this.#ending?.tell();
+  }
+
+  // --- told by its ending -----------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isReading(): boolean {
+    return this.#receiving || this.#protocol.isOnHold;
+  }
+
+  /** @internal */
+  get hasUnread(): boolean {
+    return this.#intake?.isWaiting ?? false;
+  }
+
+  /** @internal */
+  onHalfEnd(): void {
+    this.#protocol.receiveHalfEnd();
+    this.#endReceiving();
+  }
+
+  /** @internal */
+  onGone(): void {
+    this.#protocol.receiveEnd(this.#transport.hasLost);
+    this.#finish();
+    this.#liveness.stop();
+    this.#outbox.close();
+    const info = this.#protocol.close!;
+    this.#openEnding().conclude(info);
+    this.#owner?.onConnectionClosed(info);
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -459,6 +473,11 @@ export class Connection {
     return this.#intake;
   }
 
+  #openEnding(): Ending {
+    this.#ending ??= new Ending(this);
+    return this.#ending;
+  }
+
   #openInbox(): Inbox {
     this.#inbox ??= this.#makeInbox();
     return this.#inbox;
@@ -467,32 +486,8 @@ export class Connection {
   // Apart from `#openInbox`: its closure would cost that some memory at every call.
   #makeInbox(): Inbox {
     const inbox = new Inbox(this.#limits, () => this.#intake?.resumeSoon());
-    if (this.#finished) inbox.fail(this.#endError());
+    if (this.isFinished) inbox.fail(this.#endError());
     return inbox;
-  }
-
-  /** Makes of the end of the transport what is to be made of it, once all that was read before is told. */
-  #tellEnd(): void {
-    if (this.#receiving || this.#protocol.isOnHold) return;
-    if (this.#ending === CUT) this.#tellGone();
-    else if (this.#ending === ENDED && this.#intake?.isWaiting !== true) this.#tellHalfEnd();
-  }
-
-  #tellHalfEnd(): void {
-    this.#ending = HALF_ENDED;
-    this.#protocol.receiveHalfEnd();
-    this.#endReceiving();
-  }
-
-  #tellGone(): void {
-    this.#ending = GONE;
-    this.#protocol.receiveEnd(this.#transport.hasLost);
-    this.#finish();
-    this.#liveness.stop();
-    this.#outbox.close();
-    const info = this.#protocol.close!;
-    this.#closed?.resolve(info);
-    this.#owner?.onConnectionClosed(info);
   }
 
   /** The peer has said its last word, and is given its time to leave. */
@@ -507,19 +502,20 @@ export class Connection {
 
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */
   #finish(): void {
-    if (this.#finished) return;
-    this.#finished = true;
+    const ending = this.#openEnding();
+    if (ending.isFinished) return;
+    ending.isFinished = true;
     this.#intake?.end();
     this.#inbox?.fail(this.#endError());
   }
 
   #endError(): WebSocketError {
-    return this.#error ?? this.#protocol.closedError();
+    return this.#ending?.failure ?? this.#protocol.closedError();
   }
 
   #refuseBackpressure(): Promise<void> {
     const error = new LimitError('WS_ERR_BACKPRESSURE');
-    this.#error = error;
+    this.#openEnding().failure = error;
     this.#protocol.fail(error);
     // The Close frame would wait behind all that the peer does not read.
     this.#transport.destroy();
