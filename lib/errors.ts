@@ -11,6 +11,7 @@ type ErrorClassName =
   | 'InvalidPayloadError'
   | 'LimitError'
   | 'ConnectionClosedError'
+  | 'ConnectionEndError'
   | 'TimeoutError'
   | 'LaggedError'
   | 'ChannelClosedError'
@@ -138,6 +139,42 @@ const ERROR_TABLE = {
     class: 'HandshakeError',
     message: 'the server answers with extensions that were not offered (§4.1)',
   },
+  // Why a connection ended, where the peer broke neither a rule nor a limit.
+  WS_ERR_HANDLER: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.InternalError,
+    message: 'a handler of this connection threw: see the cause of this error',
+  },
+  WS_ERR_HEARTBEAT: {
+    class: 'ConnectionEndError',
+    message: 'the peer gave no sign of life; the option heartbeatIntervalMs sets for how long it may be silent',
+  },
+  WS_ERR_IDLE: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.GoingAway,
+    message: 'no message came or went; the option idleTimeoutMs sets for how long that may be',
+  },
+  WS_ERR_CLOSE_TIMEOUT: {
+    class: 'ConnectionEndError',
+    message: 'the peer did not answer a Close frame; the option closeTimeoutMs sets how long that may take',
+  },
+  WS_ERR_SHUTDOWN: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.GoingAway,
+    message: 'the server was closed',
+  },
+  WS_ERR_HANGUP: {
+    class: 'ConnectionEndError',
+    message: 'the peer ended the connection without a Close frame',
+  },
+  WS_ERR_RESET: {
+    class: 'ConnectionEndError',
+    message: 'the connection was reset by the peer, or by what is in between',
+  },
+  WS_ERR_LOST: {
+    class: 'ConnectionEndError',
+    message: 'the connection broke, or was cut below the WebSocket, without a word of the peer',
+  },
   // How a connection that is no longer there answers.
   WS_ERR_CONNECTION_CLOSED: { class: 'ConnectionClosedError', message: 'the connection is closed' },
   WS_ERR_TIMEOUT: { class: 'TimeoutError', message: 'nothing arrived in time' },
@@ -258,6 +295,9 @@ export class ConnectionClosedError extends WebSocketError {
     this.reason = reason;
   }
 }
+
+/** Why a connection ended, where the peer broke neither a rule nor a limit; its `cause` is what was thrown, if anything was. */
+export class ConnectionEndError extends WebSocketError {}
 
 /** Nothing arrived in the time that was given. The stream stays open, and what arrives later is the next receive's. */
 export class TimeoutError extends WebSocketError {

@@ -2,10 +2,17 @@ import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
-import { ConnectionClosedError, InvalidStateError, LimitError, type WebSocketError } from '../errors.ts';
+import {
+  ConnectionClosedError,
+  ConnectionEndError,
+  InvalidStateError,
+  LimitError,
+  type WebSocketError,
+} from '../errors.ts';
 import type { MessageCompression } from '../protocol/compression.ts';
-import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
+import type { ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
+import { type ConnectionEnd, causeOf, type EndCause, endedBy, type Traffic } from './connection-end.ts';
 import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
@@ -29,7 +36,7 @@ export interface ConnectionOwner {
   /** This side has cut the connection: no message is wanted any more. */
   onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
-  onConnectionClosed(info: CloseInfo): void;
+  onConnectionClosed(end: ConnectionEnd): void;
 }
 
 /**
@@ -38,6 +45,9 @@ export interface ConnectionOwner {
  */
 const MAX_MESSAGES_A_TURN = 512;
 const MESSAGES_A_LOOK = 32;
+
+/** The errors of a system that tell of a peer which has reset the connection. */
+const RESETS: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
 /** How many were read of the bytes that are being received. */
 let messagesRead = 0;
@@ -60,7 +70,12 @@ export class Connection {
   readonly #outbox: Outbox;
   readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
-  readonly #isServer: boolean;
+  readonly #role: Role;
+  /** When it was opened, in whole milliseconds: a fraction would take memory of its own. */
+  readonly #openedAt = Math.trunc(performance.now());
+  #messagesReceived = 0;
+  #messagesSent = 0;
+  #bytesReceived = 0;
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
@@ -78,7 +93,7 @@ export class Connection {
   ) {
     this.subprotocol = subprotocol;
     this.#limits = limits;
-    this.#isServer = role === 'server';
+    this.#role = role;
     this.#protocol = new Protocol(role, this, limits, compression);
     this.#transport = new Transport(socket, this);
     this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
@@ -127,8 +142,23 @@ export class Connection {
     return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#intake?.unreadBytes ?? 0);
   }
 
-  /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
-  get closed(): Promise<CloseInfo> {
+  /** For how long it has been open, in milliseconds. */
+  get openMs(): number {
+    return Math.trunc(performance.now()) - this.#openedAt;
+  }
+
+  /** What it has carried. */
+  get traffic(): Traffic {
+    return {
+      messagesReceived: this.#messagesReceived,
+      messagesSent: this.#messagesSent,
+      bytesReceived: this.#bytesReceived,
+      bytesSent: this.#transport.writtenBytes,
+    };
+  }
+
+  /** Resolves when the connection is over, with how and why it ended. Never rejects. */
+  get closed(): Promise<ConnectionEnd> {
     return this.#openEnding().closed;
   }
 
@@ -151,7 +181,9 @@ export class Connection {
       return backpressurePolicy === 'drop' ? RESOLVED : this.#refuseBackpressure();
     }
     this.#liveness.active();
-    return this.#outbox.send(data, compress);
+    const sent = this.#outbox.send(data, compress);
+    this.#messagesSent++;
+    return sent;
   }
 
   /**
@@ -174,21 +206,30 @@ export class Connection {
   /**
    * Starts the closing handshake, and cuts the connection if the peer does not answer in time. §7.1.2
    *
+   * @param cause - why, and what went wrong, if anything did
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
-  close(code: number = CloseCode.Normal, reason: string = ''): void {
+  close(
+    code: number = CloseCode.Normal,
+    reason: string = '',
+    cause: EndCause = 'application',
+    error?: WebSocketError,
+  ): void {
     this.#protocol.sendClose(code, reason);
+    this.#openEnding().begin(cause, error);
     this.#liveness.startClosing();
     this.#intake?.resumeSoon();
   }
 
-  /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
-  fail(error: unknown): void {
+  /** Ends the connection for an error on this side: with the close code and message of the error, and no reason for 1011. */
+  fail(cause: EndCause, error: WebSocketError): void {
+    this.#openEnding().begin(cause, error);
     this.#protocol.fail(error);
   }
 
   /** Cuts the connection without a closing handshake. Nothing is sent or received any more. */
-  destroy(): void {
+  destroy(cause: EndCause = 'application', error?: WebSocketError): void {
+    this.#openEnding().begin(cause, error);
     this.#owner?.onDestroyed();
     this.#protocol.receiveEnd(this.#transport.pendingBytes > 0);
     // Its end may have to wait for a message that is being decompressed.
@@ -247,6 +288,7 @@ export class Connection {
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
     if (this.isFinished) return;
+    this.#bytesReceived += end - start;
     this.#liveness.heard();
     // A stream that brings the next bytes while it is written to does so in the midst of a read.
     if (this.#receiving || this.hasUnread) {
@@ -331,13 +373,14 @@ export class Connection {
 
   /** @internal */
   onProtocolError(error: WebSocketError): void {
-    this.#openEnding().failure = error;
+    this.#fault(causeOf(error), error);
     // A mistake of this side, which nobody is told of otherwise.
     if (error instanceof InvalidStateError) process.emitWarning(error.message, { code: error.code });
   }
 
   /** @internal */
   onPeerClose(): boolean {
+    this.#openEnding().begin('peer', undefined);
     const isAnsweredLater = this.#owner?.isHandling ?? false;
     this.#endReceiving();
     return isAnsweredLater;
@@ -350,7 +393,7 @@ export class Connection {
     this.#liveness.extendClosing();
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
     const isLeft = this.#ending?.failure !== undefined || this.#ending?.isHalfEnded === true;
-    if (this.#isServer || isLeft) this.#outbox.end();
+    if (this.#role === 'server' || isLeft) this.#outbox.end();
   }
 
   // --- told by its intake -----------------------------------------------------------------------------------------
@@ -391,6 +434,7 @@ export class Connection {
 
   /** @internal */
   onHalfEnd(): void {
+    if (this.#protocol.close === undefined) this.#openEnding().begin('hangup', new ConnectionEndError('WS_ERR_HANGUP'));
     this.#protocol.receiveHalfEnd();
     this.#endReceiving();
   }
@@ -401,9 +445,9 @@ export class Connection {
     this.#finish();
     this.#liveness.stop();
     this.#outbox.close();
-    const info = this.#protocol.close!;
-    this.#openEnding().conclude(info);
-    this.#owner?.onConnectionClosed(info);
+    const end = this.#describeEnd();
+    this.#openEnding().conclude(end);
+    this.#owner?.onConnectionClosed(end);
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -434,23 +478,27 @@ export class Connection {
   }
 
   /** @internal */
-  onIdle(): void {
-    this.close(CloseCode.GoingAway, 'idle timeout');
+  onIdle(error: ConnectionEndError): void {
+    this.close(CloseCode.GoingAway, 'idle timeout', 'idle', error);
   }
 
   /** @internal */
-  onDead(): void {
+  onDead(error: ConnectionEndError): void {
+    this.#openEnding().begin('heartbeat', error);
+    this.#cut();
+  }
+
+  /** @internal */
+  onCloseTimeout(): void {
     if (this.#protocol.isAnswerDue) {
       this.#protocol.answerClose();
       this.#liveness.extendClosing();
     } else if (this.#protocol.state !== 'open' && this.#protocol.compressing !== undefined) {
       // Not the peer is slow, but this side.
       this.#liveness.extendClosing();
-    } else if (this.hasUnsent) {
-      // It reads nothing: what the system holds for it is for nobody.
-      this.#transport.reset();
     } else {
-      this.#transport.destroy();
+      if (this.isClosing) this.#openEnding().blame(this.#unansweredError());
+      this.#cut();
     }
   }
 
@@ -458,6 +506,7 @@ export class Connection {
 
   /** Counts a message that is read, and has this connection wait for others when there were enough. */
   #countMessage(): void {
+    this.#messagesReceived++;
     if (++messagesRead % MESSAGES_A_LOOK !== 0) return;
     if (messagesRead === MESSAGES_A_LOOK) beginShare();
     else if (messagesRead === MAX_MESSAGES_A_TURN || isShareOver()) this.#openIntake().yieldTurn();
@@ -513,12 +562,61 @@ export class Connection {
     return this.#ending?.failure ?? this.#protocol.closedError();
   }
 
+  /** Ends the transport of a peer that does not. */
+  #cut(): void {
+    // If it reads nothing, what the system holds for it is for nobody.
+    if (this.hasUnsent) this.#transport.reset();
+    else this.#transport.destroy();
+  }
+
+  #unansweredError(): ConnectionEndError {
+    const { closeTimeoutMs } = this.#limits;
+    return new ConnectionEndError(
+      'WS_ERR_CLOSE_TIMEOUT',
+      `the peer did not answer a Close frame for ${closeTimeoutMs} ms`,
+    );
+  }
+
+  /** Takes down an error that whoever waits for a message is told, too. */
+  #fault(cause: EndCause, error: WebSocketError): void {
+    const ending = this.#openEnding();
+    ending.begin(cause, error);
+    ending.failure = error;
+  }
+
+  /** What there is to tell of the end, when the transport is gone. */
+  #describeEnd(): ConnectionEnd {
+    const ending = this.#openEnding();
+    const { close, sentClose, receivedClose } = this.#protocol;
+    const { error } = this.#transport;
+    // Nobody said why; or somebody did, and then it broke before that was done.
+    if (ending.cause === undefined || (error !== undefined && !close!.wasClean)) {
+      const [cause, code] = isReset(error) ? (['reset', 'WS_ERR_RESET'] as const) : (['lost', 'WS_ERR_LOST'] as const);
+      ending.begin(cause, new ConnectionEndError(code, undefined, { cause: error }));
+    }
+    const cause = ending.cause!;
+    return {
+      ...close!,
+      cause,
+      by: endedBy(cause, this.#role),
+      sent: sentClose,
+      received: receivedClose,
+      error: ending.error,
+      durationMs: this.openMs,
+      traffic: this.traffic,
+    };
+  }
+
   #refuseBackpressure(): Promise<void> {
     const error = new LimitError('WS_ERR_BACKPRESSURE');
-    this.#openEnding().failure = error;
+    this.#fault('backpressure', error);
     this.#protocol.fail(error);
     // The Close frame would wait behind all that the peer does not read.
     this.#transport.destroy();
     return rejected(error);
   }
+}
+
+function isReset(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.code !== undefined && RESETS.has(error.code);
 }

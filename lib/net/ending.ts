@@ -1,5 +1,5 @@
 import type { WebSocketError } from '../errors.ts';
-import type { CloseInfo } from '../protocol/events.ts';
+import type { ConnectionEnd, EndCause } from './connection-end.ts';
 import { type Deferred, defer } from './promises.ts';
 
 /** The connection that ends. */
@@ -24,7 +24,7 @@ const HALF_ENDED = 2;
 const CUT = 3;
 const GONE = 4;
 
-/** The end of one connection, from the first sign of it. Made with that, or when somebody wants to hear of it. */
+/** The end of one connection, from the first sign of it. Made with that, or when somebody wishes to hear of it. */
 export class Ending {
   readonly #host: EndingHost;
   #phase: typeof ATTACHED | typeof ENDED | typeof HALF_ENDED | typeof CUT | typeof GONE = ATTACHED;
@@ -32,18 +32,41 @@ export class Ending {
   isFinished = false;
   /** What whoever waits for a message is told, where it is more than that the connection is closed. */
   failure: WebSocketError | undefined = undefined;
-  #info: CloseInfo | undefined = undefined;
-  #closed: Deferred<CloseInfo> | undefined = undefined;
+  #cause: EndCause | undefined = undefined;
+  #error: WebSocketError | undefined = undefined;
+  #end: ConnectionEnd | undefined = undefined;
+  #closed: Deferred<ConnectionEnd> | undefined = undefined;
 
   constructor(host: EndingHost) {
     this.#host = host;
   }
 
   /** Resolves when the connection is over. */
-  get closed(): Promise<CloseInfo> {
+  get closed(): Promise<ConnectionEnd> {
     this.#closed ??= defer();
-    if (this.#info !== undefined) this.#closed.resolve(this.#info);
+    if (this.#end !== undefined) this.#closed.resolve(this.#end);
     return this.#closed.promise;
+  }
+
+  /** Why it ends: the first cause of those there were. */
+  get cause(): EndCause | undefined {
+    return this.#cause;
+  }
+
+  /** What went wrong first. */
+  get error(): WebSocketError | undefined {
+    return this.#error;
+  }
+
+  /** Takes down why it ends, where that is known; what came before goes before. */
+  begin(cause: EndCause, error: WebSocketError | undefined): void {
+    this.#cause ??= cause;
+    if (error !== undefined) this.blame(error);
+  }
+
+  /** Takes down what went wrong, be it while it was ending. */
+  blame(error: WebSocketError): void {
+    this.#error ??= error;
   }
 
   /** Whether the transport has told that the peer has ended its side, or that it is gone. */
@@ -81,8 +104,8 @@ export class Ending {
   }
 
   /** The connection is over. */
-  conclude(info: CloseInfo): void {
-    this.#info = info;
-    this.#closed?.resolve(info);
+  conclude(end: ConnectionEnd): void {
+    this.#end = end;
+    this.#closed?.resolve(end);
   }
 }

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import type { ConnectionEnd } from '../net/connection-end.ts';
 import { surviveErrors } from '../net/transport.ts';
 import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
 import { Context } from './context.ts';
@@ -12,6 +13,7 @@ import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Routes } from './routes.ts';
+import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
 import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
 import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
@@ -27,6 +29,9 @@ export class Upgrades implements UpgradeHost, SessionHost {
   /** Those that wait for a response before them, are not decided, or were refused and linger. */
   readonly waiting: Roster<UpgradeExchange | WaitingUpgrade> = new Roster();
   readonly sessions: Roster<WebSocketSession> = new Roster();
+  /** Those whose connection is over, and whose handlers are not done. */
+  readonly departing: Roster<WebSocketSession> = new Roster();
+  readonly tally: Tally = new Tally();
   /** Whether all are refused, since the server is shutting down. */
   isClosing = false;
   readonly reportError: ReportError;
@@ -73,8 +78,14 @@ export class Upgrades implements UpgradeHost, SessionHost {
     this.waiting.delete(exchange);
   }
 
-  onSessionClosed(session: WebSocketSession): void {
+  onSessionClosed(session: WebSocketSession, { cause }: ConnectionEnd): void {
+    this.tally.addClosed(cause);
+    if (session.hasClosedHandlers) this.departing.add(session);
     this.sessions.delete(session);
+  }
+
+  onSessionDone(session: WebSocketSession): void {
+    this.departing.delete(session);
   }
 
   // ----------------------------------------------------------------------------------------------------------------
@@ -166,6 +177,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
     exchange.accept(acceptance.head);
     const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, acceptance);
     session.attributes = exchange.attributes;
+    this.tally.addOpened();
     this.sessions.add(session);
     session.start(head);
   }

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
-import { HandshakeError } from '../../lib/errors.ts';
+import { ConnectionEndError, HandshakeError } from '../../lib/errors.ts';
 import type { UpgradeHead } from '../../lib/handshake/upgrade.ts';
 import type { Context } from '../../lib/server/context.ts';
 import { answerNotFound } from '../../lib/server/hooks.ts';
@@ -26,9 +26,8 @@ describe('Upgrades', () => {
       reported.push({ error, ctx });
     });
     onCleanUp(() => {
-      for (const { present } of [upgrades.sessions.call(), upgrades.waiting.call()]) {
-        for (const connection of present) connection.destroy();
-      }
+      for (const session of upgrades.sessions) session.destroy(new ConnectionEndError('WS_ERR_SHUTDOWN'));
+      for (const upgrade of upgrades.waiting) upgrade.destroy();
     });
     return { routes, reported, upgrades };
   }
