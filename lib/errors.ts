@@ -261,14 +261,49 @@ export class WebSocketError extends Error {
   }
 }
 
+/** All reasons for which an upgrade is refused. Each has a row in docs/reference/server.md. */
+export const REFUSAL_REASONS = [
+  /** The request breaks a rule of the handshake. */
+  'handshake',
+  /** It asks for a version of the protocol that is not served. */
+  'version',
+  /** It asks for a host that the server does not answer to. */
+  'host',
+  /** It comes from a page that may not connect. */
+  'origin',
+  /** No route has its path. */
+  'route',
+  /** There are as many WebSockets as may be. */
+  'connections',
+  /** It took too long to decide. */
+  'timeout',
+  /** An upgrade middleware refused it. */
+  'middleware',
+  /** An upgrade middleware threw, or chose what cannot be. */
+  'error',
+  /** The server is shutting down. */
+  'shutdown',
+] as const;
+
+/** Why an upgrade was refused: one stable word for each reason. */
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
 /** An upgrade request that was refused, or is malformed; nothing was opened. RFC 6455 §4.2. */
 export class HandshakeError extends WebSocketError {
   /** The HTTP status of the refusal. */
   readonly httpStatus: number;
+  /** Why, in one stable word. What an upgrade middleware throws has `'middleware'`. */
+  readonly reason: RefusalReason;
 
-  constructor(httpStatus: number, message: string, code: ErrorCode = 'WS_ERR_HANDSHAKE') {
+  constructor(
+    httpStatus: number,
+    message: string,
+    reason: RefusalReason = 'middleware',
+    code: ErrorCode = 'WS_ERR_HANDSHAKE',
+  ) {
     super(code, message);
     this.httpStatus = httpStatus;
+    this.reason = reason;
   }
 }
 

@@ -17,6 +17,7 @@ export {
   LaggedError,
   LimitError,
   ProtocolError,
+  type RefusalReason,
   TimeoutError,
   WebSocketError,
 } from './errors.ts';
@@ -29,6 +30,7 @@ export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export { Context } from './server/context.ts';
 export type { ClosedHandler, Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
+export type { Refusal, RefusedHandler } from './server/refusal.ts';
 export { type Body, Request } from './server/request.ts';
 export type { SocketAddress } from './server/request-head.ts';
 export { type HeaderValue, Response } from './server/response.ts';

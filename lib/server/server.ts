@@ -14,10 +14,11 @@ import { answerNotFound, type ClosedHandler, checkHandler, type Handler } from '
 import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
+import type { RefusedHandler } from './refusal.ts';
 import { RequestHead } from './request-head.ts';
 import { Routes } from './routes.ts';
 import type { ServerStats } from './stats.ts';
-import { CLOSING, Upgrades } from './upgrades.ts';
+import { closingError, Upgrades } from './upgrades.ts';
 
 /** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
 export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
@@ -126,6 +127,15 @@ export class Server {
     return this;
   }
 
+  /**
+   * Registers a handler that is told of each upgrade request that was refused, by whomever: `(request, refusal) => …`. It
+   * changes nothing of it. Where there is none, a warning of the process names the first of each reason.
+   */
+  onUpgradeRefused(handler: RefusedHandler): this {
+    this.#upgrades.addRefused(checkHandler('onUpgradeRefused', handler));
+    return this;
+  }
+
   /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
   onWebsocketConnected(handler: Handler): this {
     this.#routes.addConnected(checkHandler('onWebsocketConnected', handler));
@@ -224,7 +234,7 @@ export class Server {
     // Whoever comes through a server that it is attached to meanwhile is no concern of this.
     const sessions = this.#upgrades.sessions.call();
     const waiting = this.#upgrades.waiting.call();
-    for (const exchange of waiting.present) exchange.refuseWith(503, CLOSING);
+    for (const exchange of waiting.present) exchange.refuseFor(closingError());
     const total = sessions.present.size;
     const known = new Set([...sessions.present, ...this.#upgrades.departing]);
     const error = new ConnectionEndError('WS_ERR_SHUTDOWN');

@@ -1,3 +1,4 @@
+import { REFUSAL_REASONS, type RefusalReason } from '../errors.ts';
 import { END_CAUSES, type EndCause } from '../net/connection-end.ts';
 
 /** Counters of a server, since it was made. */
@@ -8,12 +9,15 @@ export interface ServerStats {
   readonly opened: number;
   /** WebSockets that are over, by the cause of their end. Each cause is there. */
   readonly closed: Readonly<Record<EndCause, number>>;
+  /** Upgrade requests that were refused, by the reason. Each reason is there. */
+  readonly refused: Readonly<Record<RefusalReason, number>>;
 }
 
 /** Counts the WebSockets of a server. */
 export class Tally {
   #opened = 0;
-  readonly #closed = Object.fromEntries(END_CAUSES.map((cause) => [cause, 0])) as Record<EndCause, number>;
+  readonly #closed = zeros(END_CAUSES);
+  readonly #refused = zeros(REFUSAL_REASONS);
 
   addOpened(): void {
     this.#opened++;
@@ -23,8 +27,16 @@ export class Tally {
     this.#closed[cause]++;
   }
 
+  addRefused(reason: RefusalReason): void {
+    this.#refused[reason]++;
+  }
+
   /** @param open - how many WebSockets are open */
   stats(open: number): ServerStats {
-    return { open, opened: this.#opened, closed: { ...this.#closed } };
+    return { open, opened: this.#opened, closed: { ...this.#closed }, refused: { ...this.#refused } };
   }
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'server/waiting-upgrade.ts',
-        search: "setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs)",
+        search: 'setTimeout(() => this.refuseFor(tooLong()), timeoutMs)',
         replace: 'setTimeout(() => {}, 0)',
       },
     ],

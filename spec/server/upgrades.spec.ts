@@ -9,11 +9,13 @@ import type { Context } from '../../lib/server/context.ts';
 import { answerNotFound } from '../../lib/server/hooks.ts';
 import { resolveOptions, type ServerOptions } from '../../lib/server/options.ts';
 import { Routes } from '../../lib/server/routes.ts';
-import { CLOSING, Upgrades } from '../../lib/server/upgrades.ts';
+import { closingError, Upgrades } from '../../lib/server/upgrades.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { memoryPair } from '../support/connections.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, SAMPLE_KEY, WsClient } from '../support/ws-client.ts';
+
+const CLOSING = closingError().message;
 
 afterEach(cleanUp);
 
@@ -25,6 +27,7 @@ describe('Upgrades', () => {
     const upgrades = new Upgrades(resolveOptions(options), routes, async (error, ctx) => {
       reported.push({ error, ctx });
     });
+    upgrades.addRefused(() => {});
     onCleanUp(() => {
       for (const session of upgrades.sessions) session.destroy(new ConnectionEndError('WS_ERR_SHUTDOWN'));
       for (const upgrade of upgrades.waiting) upgrade.destroy();
