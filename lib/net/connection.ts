@@ -60,7 +60,8 @@ const EMPTY = Buffer.alloc(0);
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-// It is ProtocolEvents, TransportEvents, IntakeHost, EndingHost and LivenessHost, and does not say so: that is left out of the declarations.
+// It is ProtocolEvents, TransportEvents, IntakeHost, EndingHost and LivenessHost, and does not say so: that is left out
+// of the declarations.
 export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;

@@ -213,7 +213,8 @@ export class Server {
 
   /**
    * Stops: accepts nothing more, closes the WebSockets, waits for them, for running requests and for the handlers of
-   * `onWebsocketClosed`, and cuts what is left after `timeout`. Servers it was attached to go on; and it may be attached again at once: what comes then is served.
+   * `onWebsocketClosed`, and cuts what is left after `timeout`. Servers it was attached to go on; and it may be attached
+   * again at once: what comes then is served.
    *
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
