@@ -124,7 +124,10 @@ export class Transport {
    */
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
-    if (!socket.writable) return true;
+    if (!socket.writable) {
+      this.#hasLost = true;
+      return true;
+    }
     for (const chunk of chunks) this.#writtenBytes += chunk.byteLength;
     try {
       if (chunks.length === 1) {

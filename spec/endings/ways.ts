@@ -19,6 +19,8 @@ export interface Way {
   readonly isMute?: boolean;
   readonly isDeaf?: boolean;
   readonly goesByItself?: boolean;
+  /** Whether the server cuts it in the turn in which it sends a Close frame. */
+  readonly isCutBehindClose?: boolean;
   /** Runs when it is open; and for each message. */
   connected?(stage: Stage): void | Promise<void>;
   handle?(ctx: Context, stage: Stage): void | Promise<void>;
@@ -232,6 +234,7 @@ export const WAYS: readonly Way[] = [
   },
   {
     name: '`server.close()`, and the handler is not done in time',
+    isCutBehindClose: true,
     isMute: true,
     handle: wait,
     async happen(stage) {

@@ -170,7 +170,7 @@ describe('Oracles', () => {
     const end = ends.get(1)!;
     for (const changed of [
       { ...end, cause: 'idle' as const },
-      { ...end, received: { code: 1000, reason: '' } },
+      { ...end, cause: 'peer' as const },
       { ...end, wasClean: true },
     ]) {
       ends.set(1, changed);
