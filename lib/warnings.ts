@@ -1,6 +1,6 @@
 /**
- * Warnings of the process about what does nothing in silence. Each is said once, with a code that stays the same, and has a
- * heading in docs/reference/errors.md.
+ * Warnings of the process about what does nothing in silence. Each is said once (that of refused upgrades once for each
+ * reason), with a code that stays the same, and has a heading in docs/reference/errors.md.
  */
 const WARNINGS = {
   WS_WARN_RETURNED_VALUE:
@@ -11,6 +11,8 @@ const WARNINGS = {
     'send and sendOnce take no arguments: they send the HTTP response that was set, and do nothing on a WebSocket: use sendResponseBody(message)',
   WS_WARN_SEND_AFTER_CLOSE:
     'a message that is sent behind ctx.close() goes nowhere: send first, or have the connection closed behind the handlers with ctx.closed()',
+  WS_WARN_UPGRADE_REFUSED:
+    'this is said once for each reason, and server.onUpgradeRefused((request, refusal) => …) is told of all',
 } as const;
 
 /** A stable identifier of a warning. */
@@ -24,5 +26,10 @@ const said = new Set<WarningCode>();
 export function warnOnce(code: WarningCode, what?: string): void {
   if (said.has(code)) return;
   said.add(code);
+  warn(code, what);
+}
+
+/** Warns, for callers that see to it themselves how often. */
+export function warn(code: WarningCode, what?: string): void {
   process.emitWarning(what === undefined ? WARNINGS[code] : `${what}: ${WARNINGS[code]}`, { code });
 }

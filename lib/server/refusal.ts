@@ -1,4 +1,5 @@
 import type { RefusalReason } from '../errors.ts';
+import { warn } from '../warnings.ts';
 import type { Request } from './request.ts';
 
 /** An upgrade request that was refused. */
@@ -34,11 +35,7 @@ export class RefusalWarnings {
     const why = explain(reason, message, path, origin, host);
     if (why === undefined) return;
     this.#warned.add(reason);
-    process.emitWarning(
-      `an upgrade to ${shown(path)} was refused with ${status}: ${why}. ` +
-        'This is said once for each reason; server.onUpgradeRefused((request, refusal) => …) is told of each',
-      { code: 'WS_WARN_UPGRADE_REFUSED' },
-    );
+    warn('WS_WARN_UPGRADE_REFUSED', `an upgrade to ${shown(path)} was refused with ${status}: ${why}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { describeError, ERROR_CODES } from '../../lib/errors.ts';
 import { END_CAUSES } from '../../lib/net/connection-end.ts';
 import { readPage } from '../docs/markdown.ts';
 import { cleanUp } from '../support/clean-up.ts';
@@ -48,6 +49,31 @@ describe(PAGE, () => {
         cause,
       );
     }
+  });
+});
+
+describe('the errors that say why a connection ended', () => {
+  const CODES = [
+    'WS_ERR_HANDLER',
+    'WS_ERR_HEARTBEAT',
+    'WS_ERR_IDLE',
+    'WS_ERR_CLOSE_TIMEOUT',
+    'WS_ERR_SHUTDOWN',
+    'WS_ERR_HANGUP',
+    'WS_ERR_RESET',
+    'WS_ERR_LOST',
+  ];
+
+  it('are all in the table', () => {
+    assert.deepEqual(
+      ERROR_CODES.filter((code) => describeError(code).class === 'ConnectionEndError'),
+      CODES,
+    );
+    const seen = new Set([...readTable('way').values()].map((cells) => cells.at(-1)!.split(' ')[0]));
+    assert.deepEqual(
+      CODES.filter((code) => !seen.has(code)),
+      [],
+    );
   });
 });
 

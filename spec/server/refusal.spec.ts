@@ -240,7 +240,7 @@ describe('RefusalWarnings', () => {
     const warnings = collectWarnings();
     new RefusalWarnings().warn({ ...REFUSAL, ...refusal }, host);
     await settle();
-    return warnings.map(({ message }) => message.split(': ').slice(1).join(': ').split('. This is')[0]!);
+    return warnings.map(({ message }) => message.split(': ').slice(1).join(': ').split(': this is')[0]!);
   }
 
   it('says nothing of what the application has done itself, or is told of', async () => {
