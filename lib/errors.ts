@@ -11,6 +11,7 @@ type ErrorClassName =
   | 'InvalidPayloadError'
   | 'LimitError'
   | 'ConnectionClosedError'
+  | 'ConnectionEndError'
   | 'TimeoutError'
   | 'LaggedError'
   | 'ChannelClosedError'
@@ -138,6 +139,42 @@ const ERROR_TABLE = {
     class: 'HandshakeError',
     message: 'the server answers with extensions that were not offered (§4.1)',
   },
+  // Why a connection ended, where the peer broke neither a rule nor a limit.
+  WS_ERR_HANDLER: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.InternalError,
+    message: 'a handler of this connection threw: see the cause of this error',
+  },
+  WS_ERR_HEARTBEAT: {
+    class: 'ConnectionEndError',
+    message: 'the peer gave no sign of life; the option heartbeatIntervalMs sets for how long it may be silent',
+  },
+  WS_ERR_IDLE: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.GoingAway,
+    message: 'no message came or went; the option idleTimeoutMs sets for how long that may be',
+  },
+  WS_ERR_CLOSE_TIMEOUT: {
+    class: 'ConnectionEndError',
+    message: 'the peer did not answer a Close frame; the option closeTimeoutMs sets how long that may take',
+  },
+  WS_ERR_SHUTDOWN: {
+    class: 'ConnectionEndError',
+    closeCode: CloseCode.GoingAway,
+    message: 'the server was closed',
+  },
+  WS_ERR_HANGUP: {
+    class: 'ConnectionEndError',
+    message: 'the peer ended the connection without a Close frame',
+  },
+  WS_ERR_RESET: {
+    class: 'ConnectionEndError',
+    message: 'the connection was reset by the peer, or by what is in between',
+  },
+  WS_ERR_LOST: {
+    class: 'ConnectionEndError',
+    message: 'the connection broke, or was cut below the WebSocket, without a word of the peer',
+  },
   // How a connection that is no longer there answers.
   WS_ERR_CONNECTION_CLOSED: { class: 'ConnectionClosedError', message: 'the connection is closed' },
   WS_ERR_TIMEOUT: { class: 'TimeoutError', message: 'nothing arrived in time' },
@@ -224,14 +261,49 @@ export class WebSocketError extends Error {
   }
 }
 
+/** All reasons for which an upgrade is refused. Each has a row in docs/reference/server.md. */
+export const REFUSAL_REASONS = [
+  /** The request breaks a rule of the handshake. */
+  'handshake',
+  /** It asks for a version of the protocol that is not served. */
+  'version',
+  /** It asks for a host that the server does not answer to. */
+  'host',
+  /** It comes from a page that may not connect. */
+  'origin',
+  /** No route has its path. */
+  'route',
+  /** There are as many WebSockets as may be. */
+  'connections',
+  /** It took too long to decide. */
+  'timeout',
+  /** An upgrade middleware refused it. */
+  'middleware',
+  /** An upgrade middleware threw, or chose what cannot be. */
+  'error',
+  /** The server is shutting down. */
+  'shutdown',
+] as const;
+
+/** Why an upgrade was refused: one stable word for each reason. */
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
 /** An upgrade request that was refused, or is malformed; nothing was opened. RFC 6455 §4.2. */
 export class HandshakeError extends WebSocketError {
   /** The HTTP status of the refusal. */
   readonly httpStatus: number;
+  /** Why, in one stable word. What an upgrade middleware throws has `'middleware'`. */
+  readonly reason: RefusalReason;
 
-  constructor(httpStatus: number, message: string, code: ErrorCode = 'WS_ERR_HANDSHAKE') {
+  constructor(
+    httpStatus: number,
+    message: string,
+    reason: RefusalReason = 'middleware',
+    code: ErrorCode = 'WS_ERR_HANDSHAKE',
+  ) {
     super(code, message);
     this.httpStatus = httpStatus;
+    this.reason = reason;
   }
 }
 
@@ -258,6 +330,9 @@ export class ConnectionClosedError extends WebSocketError {
     this.reason = reason;
   }
 }
+
+/** Why a connection ended, where the peer broke neither a rule nor a limit; its `cause` is what was thrown, if anything was. */
+export class ConnectionEndError extends WebSocketError {}
 
 /** Nothing arrived in the time that was given. The stream stays open, and what arrives later is the next receive's. */
 export class TimeoutError extends WebSocketError {

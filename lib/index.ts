@@ -5,9 +5,11 @@ export type { BroadcastReceiver } from './broadcast/broadcast-receiver.ts';
 export type { Receive, ReceiveOptions } from './channel/receive.ts';
 export { select } from './channel/select.ts';
 export { CloseCode } from './codec/close-code.ts';
+export type { ClosePayload } from './codec/close-payload.ts';
 export {
   ChannelClosedError,
   ConnectionClosedError,
+  ConnectionEndError,
   type ErrorCode,
   HandshakeError,
   InvalidPayloadError,
@@ -15,21 +17,25 @@ export {
   LaggedError,
   LimitError,
   ProtocolError,
+  type RefusalReason,
   TimeoutError,
   WebSocketError,
 } from './errors.ts';
 export type { PerMessageDeflateOptions } from './extensions/deflate-options.ts';
 export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
+export type { ConnectionEnd, EndCause, Traffic } from './net/connection-end.ts';
 export type { BackpressurePolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';
 export type { AttachableServer } from './server/attachable.ts';
 export { Context } from './server/context.ts';
-export type { Handler } from './server/hooks.ts';
+export type { ClosedHandler, Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
+export type { Refusal, RefusedHandler } from './server/refusal.ts';
 export { type Body, Request } from './server/request.ts';
 export type { SocketAddress } from './server/request-head.ts';
 export { type HeaderValue, Response } from './server/response.ts';
 export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
+export type { ServerStats } from './server/stats.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';

@@ -1,6 +1,6 @@
 /**
- * Warnings of the process about what does nothing in silence. Each is said once, with a code that stays the same, and has a
- * heading in docs/reference/errors.md.
+ * Warnings of the process about what does nothing in silence. Each is said once (that of refused upgrades once for each
+ * reason), with a code that stays the same, and has a heading in docs/reference/errors.md.
  */
 const WARNINGS = {
   WS_WARN_RETURNED_VALUE:
@@ -13,6 +13,8 @@ const WARNINGS = {
     'a message that is sent behind ctx.close() goes nowhere: send first, or have the connection closed behind the handlers with ctx.closed()',
   WS_WARN_UPGRADE_TAKEN:
     "another 'upgrade' listener of the server that this one is attached to answers a path that has a route here: leave each path to one of them",
+  WS_WARN_UPGRADE_REFUSED:
+    'this is said once for each reason, and server.onUpgradeRefused((request, refusal) => …) is told of all',
 } as const;
 
 /** A stable identifier of a warning. */
@@ -29,7 +31,7 @@ export function warnOnce(code: WarningCode, what?: string): void {
   warn(code, what);
 }
 
-/** Warns of a mistake, as often as it is called. */
+/** Warns, for callers that see to it themselves how often. */
 export function warn(code: WarningCode, what?: string): void {
   process.emitWarning(what === undefined ? WARNINGS[code] : `${what}: ${WARNINGS[code]}`, { code });
 }

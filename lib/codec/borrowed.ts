@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { copyBytes } from './message-assembler.ts';
 import { receiveBuffer } from './mask-simd.ts';
+import { copyBytes } from './message-assembler.ts';
 import { isLent, takeOver } from './message-memory.ts';
 
 /**

@@ -25,27 +25,39 @@ export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 const FIRST_LIBRARY_CODE = 3000;
 const LAST_PRIVATE_CODE = 4999;
 
+/** The registered codes that may stand in a Close frame, and whether they are for applications, or for the protocol to send. */
+const WIRE_CODES: ReadonlyMap<number, 'application' | 'protocol'> = new Map([
+  [CloseCode.Normal, 'application'],
+  [CloseCode.GoingAway, 'application'],
+  [CloseCode.ProtocolError, 'protocol'],
+  [CloseCode.UnsupportedData, 'protocol'],
+  [CloseCode.InvalidPayload, 'protocol'],
+  [CloseCode.PolicyViolation, 'application'],
+  [CloseCode.MessageTooBig, 'protocol'],
+  [CloseCode.MandatoryExtension, 'protocol'],
+  [CloseCode.InternalError, 'application'],
+  [CloseCode.ServiceRestart, 'application'],
+  [CloseCode.TryAgainLater, 'application'],
+  [CloseCode.BadGateway, 'application'],
+]);
+
 /**
  * Tells whether a code may stand in a Close frame, in either direction: the registered ones but 1005, 1006 and 1015,
  * and 3000 to 4999 for libraries and applications. RFC 6455 §7.4.
  */
 export function isWireCloseCode(code: number): boolean {
   if (code >= FIRST_LIBRARY_CODE) return code <= LAST_PRIVATE_CODE && Number.isInteger(code);
-  switch (code) {
-    case CloseCode.Normal:
-    case CloseCode.GoingAway:
-    case CloseCode.ProtocolError:
-    case CloseCode.UnsupportedData:
-    case CloseCode.InvalidPayload:
-    case CloseCode.PolicyViolation:
-    case CloseCode.MessageTooBig:
-    case CloseCode.MandatoryExtension:
-    case CloseCode.InternalError:
-    case CloseCode.ServiceRestart:
-    case CloseCode.TryAgainLater:
-    case CloseCode.BadGateway:
-      return true;
-    default:
-      return false;
+  return WIRE_CODES.has(code);
+}
+
+/** Names the codes that an application would use, in a sentence. */
+export function listApplicationCodes(): string {
+  const runs: number[][] = [];
+  for (const [code, use] of WIRE_CODES) {
+    if (use !== 'application') continue;
+    if (runs.at(-1)?.at(-1) === code - 1) runs.at(-1)!.push(code);
+    else runs.push([code]);
   }
+  const parts = runs.map((run) => (run.length < 3 ? run.join(', ') : `${run[0]} to ${run.at(-1)}`));
+  return `${parts.join(', ')}, or ${FIRST_LIBRARY_CODE} to ${LAST_PRIVATE_CODE}`;
 }

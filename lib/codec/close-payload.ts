@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { ErrorCode } from '../errors.ts';
 import { kindOf, show } from '../wording.ts';
-import { CloseCode, isWireCloseCode } from './close-code.ts';
+import { CloseCode, isWireCloseCode, listApplicationCodes } from './close-code.ts';
 import { MAX_CONTROL_PAYLOAD_BYTES } from './opcode.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -36,9 +36,7 @@ export function encodeClosePayload(code: number, reason: string): Buffer {
   if (typeof reason !== 'string') throw new TypeError(`a close reason is a string, and this one is ${kindOf(reason)}`);
   if (code === CloseCode.NoStatus && reason === '') return Buffer.alloc(0);
   if (!isWireCloseCode(code)) {
-    throw new RangeError(
-      `close code ${show(code)} may not be sent: use 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999`,
-    );
+    throw new RangeError(`close code ${show(code)} may not be sent: use ${listApplicationCodes()}`);
   }
   const text = Buffer.from(reason);
   if (text.length > MAX_REASON_BYTES) {

@@ -142,7 +142,7 @@ export function checkResponse(
 
 function refuse(why: string): HandshakeError {
   const message = `the server's Sec-WebSocket-Extensions does not fit what was offered: ${why} (RFC 7692 §7.1)`;
-  return new HandshakeError(101, message, 'WS_ERR_INVALID_EXTENSIONS');
+  return new HandshakeError(101, message, 'handshake', 'WS_ERR_INVALID_EXTENSIONS');
 }
 
 function formatTakeover(params: DeflateParams): ExtensionParameter[] {

@@ -9,9 +9,9 @@ import type { UpgradeHead } from './upgrade.ts';
  */
 export function checkUpgradeHost(request: UpgradeHead, hosts: HostRule): void {
   const { host } = request.headers;
-  if (host === undefined) throw new HandshakeError(400, 'the header Host is missing (§4.2.1)');
+  if (host === undefined) throw new HandshakeError(400, 'the header Host is missing (§4.2.1)', 'handshake');
   // The host of ws: and http: is never empty (RFC 6455 §3, RFC 9110 §4.2.1).
-  if (!isHost(host)) throw new HandshakeError(400, 'the header Host must be a host and a port (§4.2.1)');
+  if (!isHost(host)) throw new HandshakeError(400, 'the header Host must be a host and a port (§4.2.1)', 'handshake');
   checkHost(request, hosts);
 }
 
@@ -23,13 +23,13 @@ export function checkUpgradeHost(request: UpgradeHead, hosts: HostRule): void {
 export function checkHost(request: UpgradeHead, hosts: HostRule): void {
   const { host } = request.headers;
   if (host === undefined && request.httpVersionMajor === 1 && request.httpVersionMinor === 1) {
-    throw new HandshakeError(400, 'the header Host is missing (RFC 9112 §3.2)');
+    throw new HandshakeError(400, 'the header Host is missing (RFC 9112 §3.2)', 'handshake');
   }
   if (countHosts(request.rawHeaders ?? []) > 1) {
-    throw new HandshakeError(400, 'the header Host must stand once (RFC 9112 §3.2)');
+    throw new HandshakeError(400, 'the header Host must stand once (RFC 9112 §3.2)', 'handshake');
   }
   if (!isHostAllowed(hosts, host)) {
-    throw new HandshakeError(421, 'this server does not answer to this host; its option hosts allows more');
+    throw new HandshakeError(421, 'this server does not answer to this host; its option hosts allows more', 'host');
   }
 }
 

@@ -37,33 +37,38 @@ export const WEBSOCKET_VERSION = '13';
  * 426 (version)
  */
 export function checkUpgrade(request: UpgradeHead, origins: OriginRule, hosts: HostRule = '*'): UpgradeRequest {
-  if (request.method !== 'GET') throw new HandshakeError(405, 'a WebSocket is opened with GET (§4.2.1)');
+  if (request.method !== 'GET') throw new HandshakeError(405, 'a WebSocket is opened with GET (§4.2.1)', 'handshake');
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor < 1) {
-    throw new HandshakeError(400, 'a WebSocket is opened over HTTP/1.1 (§4.2.1)');
+    throw new HandshakeError(400, 'a WebSocket is opened over HTTP/1.1 (§4.2.1)', 'handshake');
   }
   // Any header may be missing, even the one that made this an upgrade: servers limit how many they keep.
   if (header(request, 'upgrade')?.toLowerCase() !== 'websocket') {
-    throw new HandshakeError(400, 'the header Upgrade must be "websocket" (§4.2.1)');
+    throw new HandshakeError(400, 'the header Upgrade must be "websocket" (§4.2.1)', 'handshake');
   }
   if (!listHasToken(header(request, 'connection') ?? '', 'upgrade')) {
-    throw new HandshakeError(400, 'the header Connection must contain "Upgrade" (§4.2.1)');
+    throw new HandshakeError(400, 'the header Connection must contain "Upgrade" (§4.2.1)', 'handshake');
   }
   checkUpgradeHost(request, hosts);
   // What follows the head is taken for frames, here; to a proxy in between it would be the body, and what follows that.
   if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) !== 0) {
-    throw new HandshakeError(400, 'an upgrade request has no body');
+    throw new HandshakeError(400, 'an upgrade request has no body', 'handshake');
   }
   const version = header(request, 'sec-websocket-version');
-  if (version === undefined) throw new HandshakeError(400, 'the header Sec-WebSocket-Version is missing (§4.2.1)');
+  if (version === undefined)
+    throw new HandshakeError(400, 'the header Sec-WebSocket-Version is missing (§4.2.1)', 'handshake');
   if (version !== WEBSOCKET_VERSION) {
-    throw new HandshakeError(426, `the header Sec-WebSocket-Version must be ${WEBSOCKET_VERSION} (§4.4)`);
+    throw new HandshakeError(426, `the header Sec-WebSocket-Version must be ${WEBSOCKET_VERSION} (§4.4)`, 'version');
   }
   const key = header(request, 'sec-websocket-key');
   if (key === undefined || !isValidKey(key)) {
-    throw new HandshakeError(400, 'the header Sec-WebSocket-Key must be 16 bytes in base64 (§4.2.1)');
+    throw new HandshakeError(400, 'the header Sec-WebSocket-Key must be 16 bytes in base64 (§4.2.1)', 'handshake');
   }
   if (!isOriginAllowed(origins, request)) {
-    throw new HandshakeError(403, 'pages of this origin may not connect; the option origins of the server allows more');
+    throw new HandshakeError(
+      403,
+      'pages of this origin may not connect; the option origins of the server allows more',
+      'origin',
+    );
   }
   return { key, subprotocols: parseSubprotocols(header(request, 'sec-websocket-protocol')) };
 }
@@ -73,7 +78,11 @@ function parseSubprotocols(text: string | undefined): string[] {
   if (text === undefined) return [];
   const names = parseTokenList(text);
   if (names === undefined || names.length === 0 || new Set(names).size !== names.length) {
-    throw new HandshakeError(400, 'the header Sec-WebSocket-Protocol must be a list of different names (§4.1)');
+    throw new HandshakeError(
+      400,
+      'the header Sec-WebSocket-Protocol must be a list of different names (§4.1)',
+      'handshake',
+    );
   }
   return names;
 }

@@ -2,16 +2,24 @@ import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
-import { ConnectionClosedError, InvalidStateError, LimitError, type WebSocketError } from '../errors.ts';
+import {
+  ConnectionClosedError,
+  ConnectionEndError,
+  InvalidStateError,
+  LimitError,
+  type WebSocketError,
+} from '../errors.ts';
 import type { MessageCompression } from '../protocol/compression.ts';
-import type { CloseInfo, ProtocolState, Role } from '../protocol/events.ts';
+import type { ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
+import { type ConnectionEnd, causeOf, type EndCause, endedBy, type Traffic } from './connection-end.ts';
+import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
-import { type Deferred, defer, RESOLVED, rejected, unwatched } from './promises.ts';
+import { RESOLVED, rejected, unwatched } from './promises.ts';
 import { Transport } from './transport.ts';
 import { beginShare, isShareOver } from './turn-share.ts';
 
@@ -28,7 +36,7 @@ export interface ConnectionOwner {
   /** This side has cut the connection: no message is wanted any more. */
   onDestroyed(): void;
   /** The connection is over. Messages may still wait in its queue. */
-  onConnectionClosed(info: CloseInfo): void;
+  onConnectionClosed(end: ConnectionEnd): void;
 }
 
 /**
@@ -38,20 +46,13 @@ export interface ConnectionOwner {
 const MAX_MESSAGES_A_TURN = 512;
 const MESSAGES_A_LOOK = 32;
 
+/** The errors of a system that tell of a peer which has reset the connection. */
+const RESETS: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
+
 /** How many were read of the bytes that are being received. */
 let messagesRead = 0;
 
 const EMPTY = Buffer.alloc(0);
-
-/**
- * What the transport has told: nothing; that the peer has ended, which has to wait for what was read before, and that it
- * no more has; that it is gone, and the same of that.
- */
-const ATTACHED = 0;
-const ENDED = 1;
-const HALF_ENDED = 2;
-const CUT = 3;
-const GONE = 4;
 
 /**
  * A WebSocket connection: protocol and transport together. This is the stream that `ctx.getStream()` returns.
@@ -59,7 +60,8 @@ const GONE = 4;
  * What is sent while bytes are being received leaves when all of them are handled, what is sent otherwise at the end
  * of the turn of the event loop: in one write.
  */
-// It is ProtocolEvents, TransportEvents, IntakeHost and LivenessHost, and does not say so: that is left out of the declarations.
+// It is ProtocolEvents, TransportEvents, IntakeHost, EndingHost and LivenessHost, and does not say so: that is left out
+// of the declarations.
 export class Connection {
   /** The subprotocol that was agreed on, empty for none. */
   readonly subprotocol: string;
@@ -69,16 +71,18 @@ export class Connection {
   readonly #outbox: Outbox;
   readonly #liveness: Liveness;
   readonly #limits: ConnectionLimits;
-  readonly #isServer: boolean;
+  readonly #role: Role;
+  /** When it was opened, in whole milliseconds: a fraction would take memory of its own. */
+  readonly #openedAt = Math.trunc(performance.now());
+  #messagesReceived = 0;
+  #messagesSent = 0;
+  #bytesReceived = 0;
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
   /** Whether bytes are being read, and their answers written: what else comes meanwhile has to wait. */
   #receiving = false;
-  #finished = false;
-  #ending = ATTACHED;
-  #error: WebSocketError | undefined;
-  #closed: Deferred<CloseInfo> | undefined;
+  #ending: Ending | undefined;
 
   /** @param compression - what was agreed on in the opening handshake; closed with the connection */
   constructor(
@@ -90,7 +94,7 @@ export class Connection {
   ) {
     this.subprotocol = subprotocol;
     this.#limits = limits;
-    this.#isServer = role === 'server';
+    this.#role = role;
     this.#protocol = new Protocol(role, this, limits, compression);
     this.#transport = new Transport(socket, this);
     this.#outbox = new Outbox(this.#protocol, this.#transport, limits);
@@ -111,12 +115,12 @@ export class Connection {
   /** Whether an error is how this connection tells that it has ended, and no fault of whoever was using it. @internal */
   isEndedBy(error: unknown): boolean {
     if (error instanceof ConnectionClosedError) return this.state !== 'open';
-    return error !== undefined && error === this.#error;
+    return error !== undefined && error === this.#ending?.failure;
   }
 
   /** Whether nothing more will come from the peer: its Close frame was received, or the transport has ended. */
   get isFinished(): boolean {
-    return this.#finished;
+    return this.#ending?.isFinished ?? false;
   }
 
   /** Whether messages can be sent: until a Close frame was sent, or the end of the transport was seen. @internal */
@@ -139,11 +143,24 @@ export class Connection {
     return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#intake?.unreadBytes ?? 0);
   }
 
-  /** Resolves when the connection is over, with the code and reason of the peer. Never rejects. */
-  get closed(): Promise<CloseInfo> {
-    this.#closed ??= defer();
-    if (this.#ending === GONE) this.#closed.resolve(this.#protocol.close!);
-    return this.#closed.promise;
+  /** For how long it has been open, in milliseconds. */
+  get openMs(): number {
+    return Math.trunc(performance.now()) - this.#openedAt;
+  }
+
+  /** What it has carried. */
+  get traffic(): Traffic {
+    return {
+      messagesReceived: this.#messagesReceived,
+      messagesSent: this.#messagesSent,
+      bytesReceived: this.#bytesReceived,
+      bytesSent: this.#transport.writtenBytes,
+    };
+  }
+
+  /** Resolves when the connection is over, with how and why it ended. Never rejects. */
+  get closed(): Promise<ConnectionEnd> {
+    return this.#openEnding().closed;
   }
 
   // --- sending ----------------------------------------------------------------------------------------------------
@@ -165,7 +182,9 @@ export class Connection {
       return backpressurePolicy === 'drop' ? RESOLVED : this.#refuseBackpressure();
     }
     this.#liveness.active();
-    return this.#outbox.send(data, compress);
+    const sent = this.#outbox.send(data, compress);
+    this.#messagesSent++;
+    return sent;
   }
 
   /**
@@ -188,21 +207,30 @@ export class Connection {
   /**
    * Starts the closing handshake, and cuts the connection if the peer does not answer in time. §7.1.2
    *
+   * @param cause - why, and what went wrong, if anything did
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
-  close(code: number = CloseCode.Normal, reason: string = ''): void {
+  close(
+    code: number = CloseCode.Normal,
+    reason: string = '',
+    cause: EndCause = 'application',
+    error?: WebSocketError,
+  ): void {
     this.#protocol.sendClose(code, reason);
+    this.#openEnding().begin(cause, error);
     this.#liveness.startClosing();
     this.#intake?.resumeSoon();
   }
 
-  /** Ends the connection for an error on this side: with 1011 and no reason, or what the error's code says. */
-  fail(error: unknown): void {
+  /** Ends the connection for an error on this side: with the close code and message of the error, and no reason for 1011. */
+  fail(cause: EndCause, error: WebSocketError): void {
+    this.#openEnding().begin(cause, error);
     this.#protocol.fail(error);
   }
 
   /** Cuts the connection without a closing handshake. Nothing is sent or received any more. */
-  destroy(): void {
+  destroy(cause: EndCause = 'application', error?: WebSocketError): void {
+    this.#openEnding().begin(cause, error);
     this.#owner?.onDestroyed();
     this.#protocol.receiveEnd(this.#transport.pendingBytes > 0);
     // Its end may have to wait for a message that is being decompressed.
@@ -260,16 +288,17 @@ export class Connection {
 
   /** @internal */
   onData(bytes: Buffer, start: number, end: number): void {
-    if (this.#finished) return;
+    if (this.isFinished) return;
+    this.#bytesReceived += end - start;
     this.#liveness.heard();
     // A stream that brings the next bytes while it is written to does so in the midst of a read.
-    if (this.#receiving || this.#intake?.isWaiting === true) {
+    if (this.#receiving || this.hasUnread) {
       this.#openIntake().keep(bytes, start, end);
       return;
     }
     const read = this.receiveBytes(bytes, start, end);
     if (this.#intake !== undefined) this.#intake.leave(bytes, read, end);
-    if (this.#ending !== ATTACHED) this.#tellEnd();
+    this.#ending?.tell();
   }
 
   /** @internal */
@@ -279,14 +308,12 @@ export class Connection {
 
   /** @internal */
   onEnd(): void {
-    if (this.#ending === ATTACHED) this.#ending = ENDED;
-    this.#tellEnd();
+    this.#openEnding().halfEnd();
   }
 
   /** @internal */
   onClose(): void {
-    this.#ending = CUT;
-    this.#tellEnd();
+    this.#openEnding().cut();
   }
 
   // --- told by the protocol ---------------------------------------------------------------------------------------
@@ -336,24 +363,25 @@ export class Connection {
 
   /** @internal */
   onContinue(): void {
-    if (this.#ending === ATTACHED) {
+    if (this.#ending?.isTransportOver !== true) {
       this.#intake?.resumeSoon();
       return;
     }
     // The transport will bring nothing more: what there is is read as far as it may, and the end is told behind it.
     this.#intake?.resume();
-    this.#tellEnd();
+    this.#ending.tell();
   }
 
   /** @internal */
   onProtocolError(error: WebSocketError): void {
-    this.#error = error;
+    this.#fault(causeOf(error), error);
     // A mistake of this side, which nobody is told of otherwise.
     if (error instanceof InvalidStateError) process.emitWarning(error.message, { code: error.code });
   }
 
   /** @internal */
   onPeerClose(): boolean {
+    this.#openEnding().begin('peer', undefined);
     const isAnsweredLater = this.#owner?.isHandling ?? false;
     this.#endReceiving();
     return isAnsweredLater;
@@ -365,7 +393,8 @@ export class Connection {
     // What it was waiting for may have taken time.
     this.#liveness.extendClosing();
     // §7.1.1: the server ends the TCP connection first; a client waits for it, unless the server broke the protocol.
-    if (this.#isServer || this.#error !== undefined || this.#ending === HALF_ENDED) this.#outbox.end();
+    const isLeft = this.#ending?.failure !== undefined || this.#ending?.isHalfEnded === true;
+    if (this.#role === 'server' || isLeft) this.#outbox.end();
   }
 
   // --- told by its intake -----------------------------------------------------------------------------------------
@@ -389,7 +418,37 @@ export class Connection {
 
   /** @internal */
   onReadOn(): void {
-    if (this.#ending !== ATTACHED) this.#tellEnd();
+    this.#ending?.tell();
+  }
+
+  // --- told by its ending -----------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isReading(): boolean {
+    return this.#receiving || this.#protocol.isOnHold;
+  }
+
+  /** @internal */
+  get hasUnread(): boolean {
+    return this.#intake?.isWaiting ?? false;
+  }
+
+  /** @internal */
+  onHalfEnd(): void {
+    if (this.#protocol.close === undefined) this.#openEnding().begin('hangup', new ConnectionEndError('WS_ERR_HANGUP'));
+    this.#protocol.receiveHalfEnd();
+    this.#endReceiving();
+  }
+
+  /** @internal */
+  onGone(): void {
+    this.#protocol.receiveEnd(this.#transport.hasLost);
+    this.#finish();
+    this.#liveness.stop();
+    this.#outbox.close();
+    const end = this.#describeEnd();
+    this.#openEnding().conclude(end);
+    this.#owner?.onConnectionClosed(end);
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -420,23 +479,27 @@ export class Connection {
   }
 
   /** @internal */
-  onIdle(): void {
-    this.close(CloseCode.GoingAway, 'idle timeout');
+  onIdle(error: ConnectionEndError): void {
+    this.close(CloseCode.GoingAway, 'idle timeout', 'idle', error);
   }
 
   /** @internal */
-  onDead(): void {
+  onDead(error: ConnectionEndError): void {
+    this.#openEnding().begin('heartbeat', error);
+    this.#cut();
+  }
+
+  /** @internal */
+  onCloseTimeout(): void {
     if (this.#protocol.isAnswerDue) {
       this.#protocol.answerClose();
       this.#liveness.extendClosing();
     } else if (this.#protocol.state !== 'open' && this.#protocol.compressing !== undefined) {
       // Not the peer is slow, but this side.
       this.#liveness.extendClosing();
-    } else if (this.hasUnsent) {
-      // It reads nothing: what the system holds for it is for nobody.
-      this.#transport.reset();
     } else {
-      this.#transport.destroy();
+      if (this.isClosing) this.#openEnding().blame(this.#unansweredError());
+      this.#cut();
     }
   }
 
@@ -444,6 +507,7 @@ export class Connection {
 
   /** Counts a message that is read, and has this connection wait for others when there were enough. */
   #countMessage(): void {
+    this.#messagesReceived++;
     if (++messagesRead % MESSAGES_A_LOOK !== 0) return;
     if (messagesRead === MESSAGES_A_LOOK) beginShare();
     else if (messagesRead === MAX_MESSAGES_A_TURN || isShareOver()) this.#openIntake().yieldTurn();
@@ -459,6 +523,11 @@ export class Connection {
     return this.#intake;
   }
 
+  #openEnding(): Ending {
+    this.#ending ??= new Ending(this);
+    return this.#ending;
+  }
+
   #openInbox(): Inbox {
     this.#inbox ??= this.#makeInbox();
     return this.#inbox;
@@ -467,32 +536,8 @@ export class Connection {
   // Apart from `#openInbox`: its closure would cost that some memory at every call.
   #makeInbox(): Inbox {
     const inbox = new Inbox(this.#limits, () => this.#intake?.resumeSoon());
-    if (this.#finished) inbox.fail(this.#endError());
+    if (this.isFinished) inbox.fail(this.#endError());
     return inbox;
-  }
-
-  /** Makes of the end of the transport what is to be made of it, once all that was read before is told. */
-  #tellEnd(): void {
-    if (this.#receiving || this.#protocol.isOnHold) return;
-    if (this.#ending === CUT) this.#tellGone();
-    else if (this.#ending === ENDED && this.#intake?.isWaiting !== true) this.#tellHalfEnd();
-  }
-
-  #tellHalfEnd(): void {
-    this.#ending = HALF_ENDED;
-    this.#protocol.receiveHalfEnd();
-    this.#endReceiving();
-  }
-
-  #tellGone(): void {
-    this.#ending = GONE;
-    this.#protocol.receiveEnd(this.#transport.hasLost);
-    this.#finish();
-    this.#liveness.stop();
-    this.#outbox.close();
-    const info = this.#protocol.close!;
-    this.#closed?.resolve(info);
-    this.#owner?.onConnectionClosed(info);
   }
 
   /** The peer has said its last word, and is given its time to leave. */
@@ -507,22 +552,72 @@ export class Connection {
 
   /** Nothing more will be received: whoever waits for a message is told when the queue is empty. */
   #finish(): void {
-    if (this.#finished) return;
-    this.#finished = true;
+    const ending = this.#openEnding();
+    if (ending.isFinished) return;
+    ending.isFinished = true;
     this.#intake?.end();
     this.#inbox?.fail(this.#endError());
   }
 
   #endError(): WebSocketError {
-    return this.#error ?? this.#protocol.closedError();
+    return this.#ending?.failure ?? this.#protocol.closedError();
+  }
+
+  /** Ends the transport of a peer that does not. */
+  #cut(): void {
+    // If it reads nothing, what the system holds for it is for nobody.
+    if (this.hasUnsent) this.#transport.reset();
+    else this.#transport.destroy();
+  }
+
+  #unansweredError(): ConnectionEndError {
+    const { closeTimeoutMs } = this.#limits;
+    return new ConnectionEndError(
+      'WS_ERR_CLOSE_TIMEOUT',
+      `the peer did not answer a Close frame for ${closeTimeoutMs} ms`,
+    );
+  }
+
+  /** Takes down an error that whoever waits for a message is told, too. */
+  #fault(cause: EndCause, error: WebSocketError): void {
+    const ending = this.#openEnding();
+    ending.begin(cause, error);
+    ending.failure = error;
+  }
+
+  /** What there is to tell of the end, when the transport is gone. */
+  #describeEnd(): ConnectionEnd {
+    const ending = this.#openEnding();
+    const { close, sentClose, receivedClose } = this.#protocol;
+    const { error } = this.#transport;
+    // Nobody said why; or somebody did, and then it broke before that was done.
+    if (ending.cause === undefined || (error !== undefined && !close!.wasClean)) {
+      const [cause, code] = isReset(error) ? (['reset', 'WS_ERR_RESET'] as const) : (['lost', 'WS_ERR_LOST'] as const);
+      ending.begin(cause, new ConnectionEndError(code, undefined, { cause: error }));
+    }
+    const cause = ending.cause!;
+    return {
+      ...close!,
+      cause,
+      by: endedBy(cause, this.#role),
+      sent: sentClose,
+      received: receivedClose,
+      error: ending.error,
+      durationMs: this.openMs,
+      traffic: this.traffic,
+    };
   }
 
   #refuseBackpressure(): Promise<void> {
     const error = new LimitError('WS_ERR_BACKPRESSURE');
-    this.#error = error;
+    this.#fault('backpressure', error);
     this.#protocol.fail(error);
     // The Close frame would wait behind all that the peer does not read.
     this.#transport.destroy();
     return rejected(error);
   }
+}
+
+function isReset(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.code !== undefined && RESETS.has(error.code);
 }

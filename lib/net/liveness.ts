@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { copyAlone } from '../codec/copy-alone.ts';
-import type { ConnectionClosedError } from '../errors.ts';
+import { type ConnectionClosedError, ConnectionEndError } from '../errors.ts';
 import type { LivenessLimits } from './limits.ts';
 import { Pings } from './pings.ts';
 import { TICK_MS, timerWheel, type WheelEntry } from './timer-wheel.ts';
@@ -18,9 +18,11 @@ export interface LivenessHost {
   /** The error of those who wait for a Pong that will not come. */
   closedError(): ConnectionClosedError;
   /** No message came or went for too long. */
-  onIdle(): void;
-  /** The peer is gone, or reads nothing, or took too long to close. */
-  onDead(): void;
+  onIdle(error: ConnectionEndError): void;
+  /** The peer is gone, or reads nothing. */
+  onDead(error: ConnectionEndError): void;
+  /** The peer took too long to close. */
+  onCloseTimeout(): void;
 }
 
 /** Watches whether the peer of one connection is still there: heartbeat, idle time, and the time it takes to close. */
@@ -106,18 +108,19 @@ export class Liveness implements WheelEntry {
 
   onTimer(): void {
     if (this.#closing) {
-      this.#host.onDead();
+      this.#host.onCloseTimeout();
       return;
     }
     const { idleTimeoutMs, heartbeatIntervalMs } = this.#limits;
     const { now } = timerWheel;
     if (idleTimeoutMs > 0 && now - this.#lastMessage >= ticks(idleTimeoutMs) && this.#isIdle()) {
-      this.#host.onIdle();
+      this.#host.onIdle(new ConnectionEndError('WS_ERR_IDLE', `no message came or went for ${idleTimeoutMs} ms`));
       return;
     }
     if (heartbeatIntervalMs > 0 && now >= this.#heartbeatDue) {
-      if (this.#isGone()) {
-        this.#host.onDead();
+      const fault = this.#whyGone();
+      if (fault !== undefined) {
+        this.#host.onDead(new ConnectionEndError('WS_ERR_HEARTBEAT', `${fault} for ${heartbeatIntervalMs} ms`));
         return;
       }
       // A Pong may lie behind what is not read, and the handlers that are busy wait for that very Pong.
@@ -139,17 +142,19 @@ export class Liveness implements WheelEntry {
   }
 
   /**
-   * Whether there was no sign of life since the last heartbeat. A peer that reads is there, though its Pong has to wait
+   * Says what the peer has not done since the last heartbeat, if that was no sign of life. A peer that reads is there, though its Pong has to wait
    * behind all that it has still to read; what leaves at once, with nothing in front of it, only shows that the system had
    * room for it. One that makes bytes wait, and has read none of them, is as good as gone, whatever it sends.
    */
-  #isGone(): boolean {
+  #whyGone(): string | undefined {
     const before = this.#leftBytes;
     const hasRead = this.#countLeft();
-    if (before !== undefined && this.#leftBytes !== undefined && !hasRead) return true;
+    if (before !== undefined && this.#leftBytes !== undefined && !hasRead) {
+      return 'the peer has read nothing of what waits for it';
+    }
     // What it sends is not read, and may be there already: it is asked again before it is blamed.
     if (this.#host.isPaused) this.#heartbeatSent = false;
-    return this.#heartbeatSent && !this.#heard && !hasRead;
+    return this.#heartbeatSent && !this.#heard && !hasRead ? 'the peer has not answered a Ping' : undefined;
   }
 
   /** Whether the idle time is over. A peer that is made to wait has it anew, unless it makes others wait itself. */

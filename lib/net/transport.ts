@@ -38,7 +38,6 @@ export class Transport {
   readonly #events: TransportEvents;
   /** Bytes of a plain TCP socket are in the kernel when `writableLength` is 0; others may still be read by somebody. */
   readonly #plain: boolean;
-  /** Bytes that were written to what does not count them itself. */
   #writtenBytes = 0;
   #paused = false;
   #hasLost = false;
@@ -53,6 +52,16 @@ export class Transport {
 
   get socket(): Duplex {
     return this.#socket;
+  }
+
+  /** Bytes that were written. They may not all have left. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  /** The error that the socket went with, `undefined` if there was none. */
+  get error(): NodeJS.ErrnoException | undefined {
+    return this.#socket.errored ?? undefined;
   }
 
   /** Starts reading; `head` are bytes that were read from the socket before. */
@@ -115,8 +124,11 @@ export class Transport {
    */
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
-    if (!socket.writable) return true;
-    if (!(socket instanceof Socket)) for (const chunk of chunks) this.#writtenBytes += chunk.byteLength;
+    if (!socket.writable) {
+      this.#hasLost = true;
+      return true;
+    }
+    for (const chunk of chunks) this.#writtenBytes += chunk.byteLength;
     try {
       if (chunks.length === 1) {
         socket.write(chunks[0]!);

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { CloseCode } from '../codec/close-code.ts';
-import { decodeClosePayload, encodeClosePayload, fitReason } from '../codec/close-payload.ts';
+import { type ClosePayload, decodeClosePayload, encodeClosePayload, fitReason } from '../codec/close-payload.ts';
 import { copyAlone } from '../codec/copy-alone.ts';
 import { borrowEncoder, returnEncoder } from '../codec/encoder-pool.ts';
 import type { FrameEncoder } from '../codec/frame-encoder.ts';
@@ -50,7 +50,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   /** Messages that do not come whole in one frame, or compressed. Made with the first of them. */
   #messages: MessageReceiver | undefined;
   #state: ProtocolState = 'open';
-  #closeSent = false;
+  /** The Close frame of this side, once it was sent; no more, if it has not left in the end. */
+  #sentClose: ClosePayload | undefined;
   /** Whether the peer's Close frame waits for `answerClose`. */
   #answerDue = false;
   #close: CloseInfo | undefined;
@@ -85,6 +86,17 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   /** How the connection ended, as far as is known: set by the peer's Close frame, or by the end of the transport. */
   get close(): CloseInfo | undefined {
     return this.#close;
+  }
+
+  /** The Close frame of this side, if one was sent. Once the connection is over, only if it has left. */
+  get sentClose(): ClosePayload | undefined {
+    return this.#sentClose;
+  }
+
+  /** The Close frame of the peer, if one came. */
+  get receivedClose(): ClosePayload | undefined {
+    if (this.#close === undefined || this.#close.code === CloseCode.Abnormal) return undefined;
+    return { code: this.#close.code, reason: this.#close.reason };
   }
 
   /** Bytes held for frames and messages that have not arrived whole. */
@@ -145,9 +157,9 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     // §7.1.4: cleanly is with a closing handshake that was completed, and the Close frame of this side has not left.
-    const isComplete = this.#closeSent && !this.#outputLost && !hasLost && this.outputBytes === 0;
+    if (this.#outputLost || hasLost || this.outputBytes > 0) this.#sentClose = undefined;
     const close = this.#close ?? ABNORMAL;
-    this.#close = isComplete ? close : { ...close, wasClean: false };
+    this.#close = this.#sentClose === undefined ? { ...close, wasClean: false } : close;
     this.#answerDue = false;
     this.#sends?.drop();
     this.#compression?.close();
@@ -201,7 +213,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     if (!this.#answerDue) return;
     this.#answerDue = false;
     // The reason is the peer's own, and it knows it.
-    this.#writeClose(encodeClosePayload(this.#close!.code, ''));
+    this.#writeClose({ code: this.#close!.code, reason: '' });
     this.#whenWritten(() => this.#events.onFinished());
   }
 
@@ -213,9 +225,9 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   sendClose(code: number = CloseCode.Normal, reason: string = ''): void {
     const payload = encodeClosePayload(code, reason);
     this.answerClose();
-    if (this.#closeSent || this.#state !== 'open') return;
+    if (this.#sentClose !== undefined || this.#state !== 'open') return;
     this.#state = 'closing';
-    this.#writeClose(payload);
+    this.#writeClose({ code, reason }, payload);
   }
 
   /** Fails the connection: says why in a Close frame, and receives nothing more. §7.1.7 */
@@ -228,7 +240,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     // What went wrong on this side is nobody else's business.
     const reason = code === CloseCode.InternalError ? '' : fitReason((error as Error).message);
     this.#close = ABNORMAL;
-    if (!this.#closeSent) this.#writeClose(encodeClosePayload(code, reason));
+    if (this.#sentClose === undefined) this.#writeClose({ code, reason });
     this.#stopReceiving();
     this.#events.onFinished();
   }
@@ -399,7 +411,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
 
   /** §5.5.2 asks for a Pong to each Ping, §5.5.3 allows to answer the latest only: done when the peer is flooding. */
   #answerPing(payload: Buffer): void {
-    if (this.#closeSent) return;
+    if (this.#sentClose !== undefined) return;
     if (this.#pongsWaiting < MAX_PONGS_WAITING) {
       this.#pongsWaiting++;
       this.#addFrame(FIN | OpCode.Pong, payload);
@@ -425,9 +437,9 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
     this.#state = 'closing';
     this.#close = { code: payload.code, reason: payload.reason, wasClean: true };
     this.#stopReceiving();
-    this.#answerDue = !this.#closeSent;
+    this.#answerDue = this.#sentClose === undefined;
     const isAnsweredLater = this.#events.onPeerClose?.() ?? false;
-    if (this.#closeSent) this.#whenWritten(() => this.#events.onFinished());
+    if (this.#sentClose !== undefined) this.#whenWritten(() => this.#events.onFinished());
     else if (!isAnsweredLater) this.answerClose();
   }
 
@@ -453,8 +465,8 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   }
 
   /** Writes a Close frame behind all messages, also those that wait to be compressed. */
-  #writeClose(payload: Buffer): void {
-    this.#closeSent = true;
+  #writeClose(close: ClosePayload, payload: Buffer = encodeClosePayload(close.code, close.reason)): void {
+    this.#sentClose = close;
     this.#whenWritten(() => {
       this.#answerLatestPing();
       this.#addFrame(FIN | OpCode.Close, payload);
@@ -470,7 +482,7 @@ export class Protocol implements FrameSink, MessageSink, MessageWriter {
   #dropWaiting(): void {
     if (this.#sends?.isBusy !== true) return;
     this.#sends.drop();
-    this.#closeSent = false;
+    this.#sentClose = undefined;
   }
 
   /** Adds a frame to the output, and tells the owner if it is the first there. */

@@ -53,7 +53,11 @@ export function readUpgrade(request: UpgradeHead, origins: OriginRule, hosts: Ho
   const header = request.headers['sec-websocket-extensions'];
   const offers = typeof header === 'string' ? parseExtensions(header) : [];
   if (offers === undefined) {
-    throw new HandshakeError(400, 'the header Sec-WebSocket-Extensions must be a list of extensions (§9.1)');
+    throw new HandshakeError(
+      400,
+      'the header Sec-WebSocket-Extensions must be a list of extensions (§9.1)',
+      'handshake',
+    );
   }
   return { ...upgrade, offers };
 }

@@ -1,3 +1,4 @@
+import type { ConnectionEnd } from '../net/connection-end.ts';
 import { RESOLVED } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
 import { kindOf } from '../wording.ts';
@@ -5,6 +6,9 @@ import type { Context } from './context.ts';
 
 /** User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves. */
 export type Handler = (ctx: Context) => void | Promise<void>;
+
+/** User code that is told how a WebSocket ended. It may return a promise; the next one runs when that is settled. */
+export type ClosedHandler = (ctx: Context, end: ConnectionEnd) => void | Promise<void>;
 
 /** Returns a handler as it is. @throws {TypeError} when it is no function, now and not when the first request comes */
 export function checkHandler<T>(method: string, handler: T): T {

@@ -18,6 +18,10 @@ export class Roster<T> {
     return this.#members.size;
   }
 
+  [Symbol.iterator](): Iterator<T> {
+    return this.#members.values();
+  }
+
   add(member: T): void {
     this.#members.add(member);
   }
@@ -35,9 +39,10 @@ export class Roster<T> {
     if (this.#members.has(member)) for (const roll of this.#rolls) roll.present.add(member);
   }
 
-  /** Notes who is there now. Who comes later does not count. */
-  call(): Roll<T> {
+  /** Notes who is there now, of `some`, where that is given. Who comes later does not count. */
+  call(some?: ReadonlySet<T>): Roll<T> {
     const present = new Set(this.#members);
+    if (some !== undefined) for (const member of present) if (!some.has(member)) present.delete(member);
     const { promise: gone, resolve } = defer();
     const roll = { present, resolve };
     this.#rolls.add(roll);

@@ -1,6 +1,6 @@
 import { InvalidStateError } from '../errors.ts';
 import { closestName, show } from '../wording.ts';
-import type { Handler } from './hooks.ts';
+import type { ClosedHandler, Handler } from './hooks.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
 import type { SessionHandlers } from './websocket-session.ts';
 
@@ -18,6 +18,7 @@ export class Routes {
   readonly #before: Handler[] = [];
   readonly #after: Handler[] = [];
   readonly #connected: Handler[] = [];
+  readonly #closed: ClosedHandler[] = [];
   readonly #notFound: Handler;
   /** The handlers of each pattern in order, made when first needed and again after a registration. */
   readonly #chains = new Map<string, SessionHandlers>();
@@ -47,6 +48,11 @@ export class Routes {
     this.#chains.clear();
   }
 
+  addClosed(handler: ClosedHandler): void {
+    this.#closed.push(handler);
+    this.#chains.clear();
+  }
+
   setOwnsStream(pattern: string, ownsStream: boolean): void {
     if (ownsStream) this.#inner.add(pattern);
     else this.#inner.delete(pattern);
@@ -64,7 +70,8 @@ export class Routes {
     if (handlers === undefined) {
       const message = [...this.#before, route?.handler ?? this.#notFound, ...this.#after];
       const ownsStream = this.#inner.has(key);
-      handlers = { opening: ownsStream ? [...this.#connected, ...message] : [...this.#connected], message, ownsStream };
+      const opening = ownsStream ? [...this.#connected, ...message] : [...this.#connected];
+      handlers = { opening, message, ownsStream, closed: [...this.#closed] };
       this.#chains.set(key, handlers);
     }
     return handlers;

@@ -3,20 +3,23 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { encodeClosePayload } from '../codec/close-payload.ts';
-import { InvalidStateError } from '../errors.ts';
+import { ConnectionEndError, InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import { defer } from '../net/promises.ts';
 import { checkNames, show } from '../wording.ts';
 import { answerRequest } from './answer-request.ts';
 import { type AttachOptions, type HandleUpgradeOptions, readAttributes } from './attach-options.ts';
 import type { AttachableServer } from './attachable.ts';
 import { Attachments } from './attachments.ts';
 import type { Context } from './context.ts';
-import { answerNotFound, checkHandler, type Handler } from './hooks.ts';
+import { answerNotFound, type ClosedHandler, checkHandler, type Handler } from './hooks.ts';
 import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
+import type { RefusedHandler } from './refusal.ts';
 import { Routes } from './routes.ts';
-import { CLOSING, Upgrades } from './upgrades.ts';
+import type { ServerStats } from './stats.ts';
+import { closingError, Upgrades } from './upgrades.ts';
 
 /** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
 export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
@@ -129,9 +132,27 @@ export class Server {
     return this;
   }
 
+  /**
+   * Registers a handler that is told of each upgrade request that was refused, by whomever: `(request, refusal) => …`. It
+   * changes nothing of it. Where there is none, a warning of the process names the first of each reason.
+   */
+  onUpgradeRefused(handler: RefusedHandler): this {
+    this.#upgrades.addRefused(checkHandler('onUpgradeRefused', handler));
+    return this;
+  }
+
   /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
   onWebsocketConnected(handler: Handler): this {
     this.#routes.addConnected(checkHandler('onWebsocketConnected', handler));
+    return this;
+  }
+
+  /**
+   * Registers a handler that is told how a WebSocket ended: once for each, behind all its other handlers. Its attributes
+   * are still there, and its connection is not. What the handler throws goes to `errorHandle`.
+   */
+  onWebsocketClosed(handler: ClosedHandler): this {
+    this.#routes.addClosed(checkHandler('onWebsocketClosed', handler));
     return this;
   }
 
@@ -190,9 +211,15 @@ export class Server {
     return this.#listener?.address;
   }
 
+  /** Counters, for metrics: a copy of what they are now. */
+  stats(): ServerStats {
+    return this.#upgrades.tally.stats(this.#upgrades.sessions.size);
+  }
+
   /**
-   * Stops: accepts nothing more, closes the WebSockets, waits for them and for running requests, and cuts what is left
-   * after `timeout`. Servers it was attached to go on; and it may be attached again at once: what comes then is served.
+   * Stops: accepts nothing more, closes the WebSockets, waits for them, for running requests and for the handlers of
+   * `onWebsocketClosed`, and cuts what is left after `timeout`. Servers it was attached to go on; and it may be attached
+   * again at once: what comes then is served.
    *
    * @throws {RangeError} when the code may not be sent, or the reason takes more than 123 bytes of UTF-8
    */
@@ -212,18 +239,26 @@ export class Server {
     // Whoever comes through a server that it is attached to meanwhile is no concern of this.
     const sessions = this.#upgrades.sessions.call();
     const waiting = this.#upgrades.waiting.call();
-    for (const exchange of waiting.present) exchange.refuseWith(503, CLOSING);
+    for (const exchange of waiting.present) exchange.refuseFor(closingError());
     const total = sessions.present.size;
-    for (const session of sessions.present) session.shutDown(code, reason);
+    const known = new Set([...sessions.present, ...this.#upgrades.departing]);
+    const error = new ConnectionEndError('WS_ERR_SHUTDOWN');
+    for (const session of sessions.present) session.shutDown(code, reason, error);
 
     let cut = 0;
+    const expired = defer();
     const cutAll = () => {
       cut = sessions.present.size;
-      for (const connection of [...sessions.present, ...waiting.present]) connection.destroy();
+      for (const session of sessions.present) session.destroy(error);
+      for (const upgrade of waiting.present) upgrade.destroy();
       listener?.destroyAll();
+      expired.resolve();
     };
     const timer = timeout <= MAX_TIMER_MS ? setTimeout(cutAll, timeout) : undefined;
     await Promise.all([listenerClosed, sessions.gone, waiting.gone]);
+    const departing = this.#upgrades.departing.call(known);
+    await Promise.race([departing.gone, expired.promise]);
+    departing.end();
     clearTimeout(timer);
     sessions.end();
     waiting.end();

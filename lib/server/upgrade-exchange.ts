@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
-import { InvalidStateError } from '../errors.ts';
+import { type HandshakeError, InvalidStateError, type RefusalReason } from '../errors.ts';
 import { formatRefusal, type HeaderLine } from '../handshake/response.ts';
 import { rejected } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
+import { tooLong } from './waiting-upgrade.ts';
 
 /** What is sent by a middleware that refuses an upgrade and sets no status. */
 const REFUSED = 403;
@@ -17,6 +18,8 @@ export interface UpgradeHost {
   onUpgradeWaiting(exchange: UpgradeExchange): void;
   /** Is told that it does no more: its WebSocket is open, or its connection is gone. */
   onUpgradeOver(exchange: UpgradeExchange): void;
+  /** Is told that it was refused, with which status and why; and the body, where it is text. */
+  onUpgradeRefused(exchange: UpgradeExchange, status: number, reason: RefusalReason, message: string): void;
 }
 
 /** An upgrade request that is not answered yet: what the context of an upgrade middleware speaks through. */
@@ -46,7 +49,7 @@ export class UpgradeExchange implements Exchange {
 
   /** Refuses the upgrade if it is not answered in time. */
   expireAfter(timeoutMs: number): void {
-    if (!this.isOver) this.#wait(timeoutMs, () => this.refuseWith(408, 'the upgrade took too long'));
+    if (!this.isOver) this.#wait(timeoutMs, () => this.refuseFor(tooLong()));
   }
 
   /** Opens the WebSocket: writes the head that says so. */
@@ -78,7 +81,17 @@ export class UpgradeExchange implements Exchange {
     this.refuseWith(statusCode, response.getBody(), response.getHeaders());
   }
 
-  refuseWith(statusCode: number, body: string | Uint8Array, headers: readonly HeaderLine[] = []): void {
+  /** Refuses the upgrade for what is wrong with it, or with the time. */
+  refuseFor({ httpStatus, message, reason }: HandshakeError): void {
+    this.refuseWith(httpStatus, message, [], reason);
+  }
+
+  refuseWith(
+    statusCode: number,
+    body: string | Uint8Array,
+    headers: readonly HeaderLine[] = [],
+    reason: RefusalReason = 'middleware',
+  ): void {
     if (this.isOver) {
       this.giveUp();
       return;
@@ -93,6 +106,7 @@ export class UpgradeExchange implements Exchange {
     // The client may go on sending, and keep the socket half open: it is read to its end, and cut if that takes long.
     this.#socket.on('data', ignore).resume();
     this.#wait(LINGER_MS, () => this.destroy());
+    this.#host.onUpgradeRefused(this, statusCode, reason, typeof body === 'string' ? body : '');
   }
 
   async sendResponse(response: Response): Promise<void> {

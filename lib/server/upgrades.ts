@@ -1,23 +1,29 @@
 import type { Buffer } from 'node:buffer';
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { HandshakeError } from '../errors.ts';
+import { HandshakeError, type RefusalReason } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
+import type { ConnectionEnd } from '../net/connection-end.ts';
 import { surviveErrors } from '../net/transport.ts';
 import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
 import { Context } from './context.ts';
 import { type Handler, runHandlers } from './hooks.ts';
 import type { ResolvedOptions } from './options.ts';
+import { type Refusal, RefusalWarnings, type RefusedHandler } from './refusal.ts';
+import { Request } from './request.ts';
 import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Routes } from './routes.ts';
+import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
 import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
 import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
 
 /** Why upgrades are refused that come too late. */
-export const CLOSING = 'the server is shutting down';
+export function closingError(): HandshakeError {
+  return new HandshakeError(503, 'the server is shutting down', 'shutdown');
+}
 
 /** Is told of an error of user code. Never throws. */
 export type ReportError = (error: unknown, ctx: Context) => Promise<void>;
@@ -27,12 +33,17 @@ export class Upgrades implements UpgradeHost, SessionHost {
   /** Those that wait for a response before them, are not decided, or were refused and linger. */
   readonly waiting: Roster<UpgradeExchange | WaitingUpgrade> = new Roster();
   readonly sessions: Roster<WebSocketSession> = new Roster();
+  /** Those whose connection is over, and whose handlers are not done. */
+  readonly departing: Roster<WebSocketSession> = new Roster();
+  readonly tally: Tally = new Tally();
   /** Whether all are refused, since the server is shutting down. */
   isClosing = false;
   readonly reportError: ReportError;
   readonly #options: ResolvedOptions;
   readonly #routes: Routes;
   readonly #middleware: Handler[] = [];
+  readonly #refused: RefusedHandler[] = [];
+  readonly #warnings = new RefusalWarnings();
 
   /** @param options - may change: what counts is what they are when a request comes */
   constructor(options: ResolvedOptions, routes: Routes, reportError: ReportError) {
@@ -45,6 +56,10 @@ export class Upgrades implements UpgradeHost, SessionHost {
     this.#middleware.push(handler);
   }
 
+  addRefused(handler: RefusedHandler): void {
+    this.#refused.push(handler);
+  }
+
   /**
    * Answers an upgrade request. Never throws for what the client sent.
    *
@@ -54,7 +69,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
    */
   handle(request: UpgradeHead, socket: Duplex, head: Buffer, isLate: boolean, attributes?: Map<string, unknown>): void {
     surviveErrors(socket);
-    const refusal = isLate || this.isClosing ? new HandshakeError(503, CLOSING) : undefined;
+    const refusal = isLate || this.isClosing ? closingError() : undefined;
     const response = responseUnderWay(socket);
     const upgrade =
       response === undefined
@@ -74,8 +89,22 @@ export class Upgrades implements UpgradeHost, SessionHost {
     this.waiting.delete(exchange);
   }
 
-  onSessionClosed(session: WebSocketSession): void {
+  onUpgradeRefused(exchange: UpgradeExchange, status: number, reason: RefusalReason, message: string): void {
+    this.tally.addRefused(reason);
+    const { head } = exchange;
+    const refusal: Refusal = { status, reason, message, path: head.path, origin: head.header('origin') };
+    if (this.#refused.length === 0) this.#warnings.warn(refusal, head.host);
+    else void this.#tellRefused(exchange, refusal);
+  }
+
+  onSessionClosed(session: WebSocketSession, { cause }: ConnectionEnd): void {
+    this.tally.addClosed(cause);
+    if (session.hasClosedHandlers) this.departing.add(session);
     this.sessions.delete(session);
+  }
+
+  onSessionDone(session: WebSocketSession): void {
+    this.departing.delete(session);
   }
 
   // ----------------------------------------------------------------------------------------------------------------
@@ -99,7 +128,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
       onGone: over,
     });
     this.waiting.add(waiting);
-    if (refused !== undefined) waiting.refuseWith(refused.httpStatus, refused.message);
+    if (refused !== undefined) waiting.refuseFor(refused);
     return waiting;
   }
 
@@ -140,12 +169,13 @@ export class Upgrades implements UpgradeHost, SessionHost {
         exchange.refuse(response);
         return;
       }
-      if (match === undefined) throw new HandshakeError(404, 'no route has this path');
-      if (this.isClosing) throw new HandshakeError(503, CLOSING);
+      if (match === undefined) throw new HandshakeError(404, 'no route has this path', 'route');
+      if (this.isClosing) throw closingError();
       if (this.sessions.size >= this.#options.maxConnections) {
         throw new HandshakeError(
           503,
           'the server has all the WebSockets it takes; its option maxConnections allows more',
+          'connections',
         );
       }
       this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
@@ -175,14 +205,29 @@ export class Upgrades implements UpgradeHost, SessionHost {
     exchange.accept(acceptance.head);
     const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, acceptance);
     session.attributes = exchange.attributes;
+    this.tally.addOpened();
     this.sessions.add(session);
     session.start(head);
   }
 
   /** Refuses for an error, and reports it if it is one of user code. */
   async #refuse(exchange: UpgradeExchange, error: unknown, ctx: Context): Promise<void> {
-    const known = error instanceof HandshakeError;
-    exchange.refuseWith(known ? error.httpStatus : 500, known ? error.message : '');
-    if (!known) await this.reportError(error, ctx);
+    if (error instanceof HandshakeError) {
+      exchange.refuseFor(error);
+      return;
+    }
+    exchange.refuseWith(500, '', [], 'error');
+    await this.reportError(error, ctx);
+  }
+
+  async #tellRefused(exchange: UpgradeExchange, refusal: Refusal): Promise<void> {
+    const request = new Request(exchange.head, '');
+    for (const handler of this.#refused) {
+      try {
+        await handler(request, refusal);
+      } catch (error) {
+        await this.reportError(error, new Context(exchange, ''));
+      }
+    }
   }
 }

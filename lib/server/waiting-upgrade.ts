@@ -11,6 +11,11 @@ export function responseUnderWay(socket: Duplex): ServerResponse | undefined {
   return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 }
 
+/** Why an upgrade is refused that was not answered in time. */
+export function tooLong(): HandshakeError {
+  return new HandshakeError(408, 'the upgrade took too long', 'timeout');
+}
+
 /** Who answers an upgrade that waits. */
 export interface WaitingHost {
   /**
@@ -47,7 +52,7 @@ export class WaitingUpgrade {
     this.#response = response;
     this.#held = [head];
     this.#heldBytes = head.length;
-    this.#timer = setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs);
+    this.#timer = setTimeout(() => this.refuseFor(tooLong()), timeoutMs);
     this.#listeners = [
       ['data', (chunk) => this.#hold(chunk)],
       // As node:http does: what was written still leaves.
@@ -62,8 +67,8 @@ export class WaitingUpgrade {
   }
 
   /** Has the upgrade refused in its turn. */
-  refuseWith(statusCode: number, message: string): void {
-    this.#refusal ??= new HandshakeError(statusCode, message);
+  refuseFor(refusal: HandshakeError): void {
+    this.#refusal ??= refusal;
     this.#held = [];
     clearTimeout(this.#timer);
     // What is read now is thrown away; but the end of the connection is seen.

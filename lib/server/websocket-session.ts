@@ -1,16 +1,16 @@
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
-import { InvalidStateError } from '../errors.ts';
+import { ConnectionEndError, InvalidStateError, type WebSocketError } from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
+import type { ConnectionEnd } from '../net/connection-end.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
-import type { CloseInfo } from '../protocol/events.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { type Handler, runHandlers, runUntilPending } from './hooks.ts';
+import { type ClosedHandler, type Handler, runHandlers, runUntilPending } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { type Resumable, resumeAfter } from './resume-after.ts';
@@ -20,8 +20,10 @@ import { WebSocketStream } from './websocket-stream.ts';
 export interface SessionHost {
   /** Is told of an error of user code. Never throws. */
   reportError(error: unknown, ctx: Context): Promise<void>;
-  /** Is told that a session is over. */
-  onSessionClosed(session: WebSocketSession): void;
+  /** Is told that the connection of a session is over, and how it ended. */
+  onSessionClosed(session: WebSocketSession, end: ConnectionEnd): void;
+  /** Is told that all its handlers are done, the last of which were told of the end. Only of a session that has such. */
+  onSessionDone(session: WebSocketSession): void;
 }
 
 /** How the handlers of a route are run for a WebSocket. */
@@ -32,6 +34,8 @@ export interface SessionHandlers {
   readonly message: readonly Handler[];
   /** Whether the handlers own the stream: they run at once, and read the messages themselves. */
   readonly ownsStream: boolean;
+  /** Told of the end, behind all others. */
+  readonly closed: readonly ClosedHandler[];
 }
 
 /** Warns of what handlers send behind their own `close`. Others may close at any time, and a send that meets that is no mistake. */
@@ -63,7 +67,9 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   /** Whether no further message is to be handled. */
   #over = false;
   /** The code and reason to close with once the running handlers are done. */
-  #closeLater: { code: number; reason: string } | undefined;
+  #closeLater: { code: number; reason: string; error: WebSocketError } | undefined;
+  /** How it ended, while those who are to be told of it wait for running handlers. */
+  #end: ConnectionEnd | undefined;
 
   constructor(
     head: RequestHead,
@@ -82,6 +88,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   /** Starts reading, and runs the first handlers. @param head - bytes that were read behind the upgrade request */
   start(head: Buffer): void {
     const hasOpening = this.#handlers.opening.length > 0;
+    // It is known only as long as the connection is there, unless somebody has asked.
+    if (this.#handlers.closed.length > 0) void this.head.address;
     this.#busy = hasOpening;
     this.#opening = hasOpening;
     this.#starting = hasOpening;
@@ -109,17 +117,23 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
    * Closes the session for a server that is shutting down: after the handlers of the current message, unless they are
    * waiting for the next one themselves.
    */
-  shutDown(code: number, reason: string): void {
-    if (this.#busy && !this.#handlers.ownsStream && !this.#connection.hasReceivers) this.#closeLater = { code, reason };
-    else this.#connection.close(code, reason);
+  shutDown(code: number, reason: string, error: WebSocketError): void {
+    const isHandling = this.#busy && !this.#handlers.ownsStream && !this.#connection.hasReceivers;
+    if (isHandling) this.#closeLater = { code, reason, error };
+    else this.#connection.close(code, reason, 'shutdown', error);
   }
 
-  /** Cuts the connection. A peer whose handlers did not end in time is told why. */
-  destroy(): void {
-    if (this.#closeLater !== undefined) this.#endWith(this.#closeLater.code, this.#closeLater.reason);
+  /** Cuts the connection, for a server that has waited long enough. A peer whose handlers did not end in time is told why. */
+  destroy(error: WebSocketError): void {
+    this.#closeNow();
     // A Close frame may wait for the end of this turn.
     void this.#connection.flush();
-    this.#connection.destroy();
+    this.#connection.destroy('shutdown', error);
+  }
+
+  /** Whether somebody is to be told of the end. */
+  get hasClosedHandlers(): boolean {
+    return this.#handlers.closed.length > 0;
   }
 
   // --- what a context asks ----------------------------------------------------------------------------------------
@@ -191,8 +205,20 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     this.#over = true;
   }
 
-  onConnectionClosed(_info: CloseInfo): void {
-    this.#host.onSessionClosed(this);
+  onConnectionClosed(end: ConnectionEnd): void {
+    this.#host.onSessionClosed(this, end);
+    if (!this.hasClosedHandlers) return;
+    this.#end = end;
+    if (this.#busy) process.nextTick(tellClosed, this);
+    else this.tellClosed();
+  }
+
+  /** Runs the handlers that are told of the end, unless others are running: then these come behind them. @internal */
+  tellClosed(): void {
+    const end = this.#end;
+    if (end === undefined || this.#busy) return;
+    this.#end = undefined;
+    void this.#runClosed(end);
   }
 
   // --- told when a handler is done that took time -------------------------------------------------------------------
@@ -254,7 +280,21 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   /** Goes on when handlers are done that took time: with what came meanwhile. */
   #goOn(): void {
     this.#handleQueued();
-    if (!this.#busy) this.#connection.onHandled();
+    if (this.#busy) return;
+    this.#connection.onHandled();
+    this.tellClosed();
+  }
+
+  async #runClosed(end: ConnectionEnd): Promise<void> {
+    const ctx = new Context(this, '');
+    for (const handler of this.#handlers.closed) {
+      try {
+        await handler(ctx, end);
+      } catch (error) {
+        await this.#host.reportError(error, ctx);
+      }
+    }
+    this.#host.onSessionDone(this);
   }
 
   /** Handles the messages that came while handlers were running. */
@@ -275,20 +315,32 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   #finish(ctx: Context): void {
     this.#busy = false;
-    if (ctx.endOnWebSocket()) this.#endWith(CloseCode.Normal, '');
-    else if (this.#closeLater !== undefined) this.#endWith(this.#closeLater.code, this.#closeLater.reason);
+    if (!ctx.endOnWebSocket()) this.#closeNow();
+    else void this.close(undefined, CloseCode.Normal);
   }
 
-  #endWith(code: number, reason: string): void {
+  /** Closes the connection of a server that is shutting down, which has waited for its handlers. */
+  #closeNow(): void {
+    if (this.#closeLater === undefined) return;
+    const { code, reason, error } = this.#closeLater;
     this.#over = true;
-    this.#connection.close(code, reason);
+    this.#connection.close(code, reason, 'shutdown', error);
   }
 
   #fail(error: unknown, ctx: Context): void {
     // A handler that ends because the peer is gone has done nothing wrong.
     if (this.#connection.isEndedBy(error)) return;
     this.#over = true;
-    this.#connection.fail(undefined);
+    this.#connection.fail('handler', handlerError(error));
     void this.#host.reportError(error, ctx);
   }
+}
+
+function tellClosed(session: WebSocketSession): void {
+  session.tellClosed();
+}
+
+function handlerError(thrown: unknown): ConnectionEndError {
+  const message = thrown instanceof Error ? `a handler threw: ${thrown.name}: ${thrown.message}` : undefined;
+  return new ConnectionEndError('WS_ERR_HANDLER', message, { cause: thrown });
 }

@@ -1,7 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import type { Connection } from '../net/connection.ts';
-import type { CloseInfo, ProtocolState } from '../protocol/events.ts';
+import type { ConnectionEnd } from '../net/connection-end.ts';
+import type { ProtocolState } from '../protocol/events.ts';
 import { checkNames } from '../wording.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -52,8 +53,11 @@ export class WebSocketStream {
     return this.#connection.receivedBytes;
   }
 
-  /** Resolves when the connection is over, with the close code and reason of the peer. Never rejects. */
-  get closed(): Promise<CloseInfo> {
+  /**
+   * Resolves when the connection is over, with the close code and reason of the peer, and with who ended it, and why.
+   * Handlers of its messages may still be running: what is to come behind them is for `onWebsocketClosed`. Never rejects.
+   */
+  get closed(): Promise<ConnectionEnd> {
     return this.#connection.closed;
   }
 

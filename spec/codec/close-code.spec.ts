@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CloseCode, isWireCloseCode } from '../../lib/codec/close-code.ts';
+import { CloseCode, isWireCloseCode, listApplicationCodes } from '../../lib/codec/close-code.ts';
 
 describe('isWireCloseCode', () => {
   it('says of every code from 0 to 70000 what §7.4 says', () => {
@@ -15,6 +15,14 @@ describe('isWireCloseCode', () => {
     for (const code of [-1, -1000, 999.5, 1000.5, 3000.5, 4999.5, Number.NaN, Infinity, -Infinity]) {
       assert.equal(isWireCloseCode(code), false, `${code}`);
     }
+  });
+});
+
+describe('listApplicationCodes', () => {
+  it('names those that an application would use, and none that may not be sent', () => {
+    const text = listApplicationCodes();
+    assert.equal(text, '1000, 1001, 1008, 1011 to 1014, or 3000 to 4999');
+    for (const code of text.match(/\d+/g)!) assert.ok(isWireCloseCode(Number(code)));
   });
 });
 

@@ -315,6 +315,42 @@ example('proxy.ts', (run) => {
   });
 });
 
+example('development.ts', (run) => {
+  it('lets in the page of the bundler, and says what it refuses', async () => {
+    const client = await open(run(), '/websocket', { Origin: 'http://localhost:5173' });
+    await echoes(client);
+    assert.equal((await ask(run(), '/websocket', { Origin: 'http://localhost:3000' })).status, 403);
+    await run().prints('refused: origin 403 /websocket from http://localhost:3000');
+    assert.equal((await ask(run(), '/other')).status, 404);
+    await run().prints('refused: route 404 /other from no page');
+    assert.doesNotMatch(run().output, /Warning/);
+  });
+});
+
+example('endings.ts', (run) => {
+  it('says why a client is gone, and counts it', async () => {
+    const client = await open(run(), '/websocket?name=Ada');
+    client.send('hello');
+    assert.equal(await client.receive(), 'hello');
+    client.send('x'.repeat(1001));
+    assert.equal((await client.receiveClose()).code, 1009);
+    await run().prints('Ada is gone, by the server (limit: WS_ERR_UNSUPPORTED_MESSAGE_LENGTH), code 1006, after ');
+    await run().prints('1 messages in, 1 out; 0 are here');
+    await leave(await open(run(), '/websocket?name=Bob'));
+    await run().prints('Bob is gone, by the peer (peer), code 1000, after ');
+    assert.equal((await ask(run(), '/other')).status, 404);
+    const [status, body] = await get(run(), '/metrics');
+    assert.equal(status, 200);
+    const counted = body.split('\n').filter((line) => / [1-9]/.test(line));
+    assert.deepEqual(counted, [
+      'websockets_opened_total 2',
+      'websockets_closed_total{cause="peer"} 1',
+      'websockets_closed_total{cause="limit"} 1',
+      'websockets_refused_total{reason="route"} 1',
+    ]);
+  });
+});
+
 example('backpressure.ts', (run) => {
   it('sends a download whole to a client that stalls in between', async () => {
     const client = await open(run(), '/download');

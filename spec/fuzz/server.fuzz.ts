@@ -22,6 +22,7 @@ const errors: unknown[] = [];
 
 /** A server whose routes answer at once, later, from a loop of their own, and by throwing. */
 const server = new Server({ maxMessageBytes: 1024, maxQueuedMessages: 4, closeTimeoutMs: 1000, heartbeatIntervalMs: 0 })
+  .onUpgradeRefused(() => {})
   .route('/', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()))
   .route('/later', async (ctx) => {
     await new Promise((done) => setImmediate(done));

@@ -102,6 +102,7 @@ export class Cell {
     this.server.errorHandle((error) => {
       this.errors.push(error);
     });
+    this.server.onUpgradeRefused(() => {});
     this.server.route('/', (ctx) => this.#handleMessage(ctx));
     this.server.route('/owner', (ctx) => this.#own(ctx)).enableInnerWebsocketHandle('/owner');
     this.server.route('/plain', (ctx) => this.#answerPlain(ctx));

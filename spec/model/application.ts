@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Broadcast } from '../../lib/broadcast/broadcast.ts';
 import { select } from '../../lib/channel/select.ts';
 import { WebSocketError } from '../../lib/errors.ts';
+import type { ConnectionEnd } from '../../lib/net/connection-end.ts';
 import type { Context } from '../../lib/server/context.ts';
 import { Request } from '../../lib/server/request.ts';
 import type { Server } from '../../lib/server/server.ts';
@@ -98,6 +99,8 @@ const ERROR = new Error('thrown by the application');
 export class Application {
   readonly conversations: Map<number, Conversation> = new Map();
   readonly responses: Map<number, Responses> = new Map();
+  /** How each WebSocket ended, by its peer. */
+  readonly ends: Map<number, ConnectionEnd> = new Map();
   readonly findings: unknown[] = [];
   /** Handlers wait here until they are told to go on. */
   readonly gates: (() => void)[] = [];
@@ -122,6 +125,8 @@ export class Application {
       if (isOver && this.#policy !== 'wait') this.#peerOf(ctx).excuse('backpressure');
       if (error !== ERROR && !(error instanceof WebSocketError)) this.findings.push(error);
     });
+    server.onUpgradeRefused(() => {});
+    server.onWebsocketClosed((ctx, end) => this.noteEnd(this.#peerOf(ctx), end));
     server.upgradeMiddleware((ctx) => this.#decide(ctx));
     if (hasHook) server.onWebsocketConnected((ctx) => this.#open(ctx));
     server.route('/ws', (ctx) => this.#handleMessage(ctx));
@@ -130,6 +135,15 @@ export class Application {
     server.route('/select', (ctx) => this.#select(ctx));
     server.enableInnerWebsocketHandle('/select');
     for (const kind of REQUEST_KINDS) server.route(`/${kind}`, (ctx) => this.#handleRequest(ctx, kind));
+  }
+
+  /** Takes down how the WebSocket of a peer ended. */
+  noteEnd(peer: Peer, end: ConnectionEnd): void {
+    const running = this.conversations.get(peer.id)?.running ?? 0;
+    if (this.ends.has(peer.id))
+      this.findings.push(new Finding(ORACLE.told, `the end of peer ${peer.id} is told twice`));
+    if (running > 0) this.findings.push(new Finding(ORACLE.told, `${running} handlers of peer ${peer.id} are running`));
+    this.ends.set(peer.id, end);
   }
 
   openGate(index: number): void {

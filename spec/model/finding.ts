@@ -24,6 +24,7 @@ export const ORACLE = {
   retained: 'what is retained is within its bound',
   ends: 'every wait ends by a timeout',
   counts: 'close counts what it closed',
+  told: 'each WebSocket is told one end, behind all else, and the cause of it',
   left: 'in the end nothing is left',
 } as const;
 

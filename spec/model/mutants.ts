@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'server/waiting-upgrade.ts',
-        search: "setTimeout(() => this.refuseWith(408, 'the upgrade took too long'), timeoutMs)",
+        search: 'setTimeout(() => this.refuseFor(tooLong()), timeoutMs)',
         replace: 'setTimeout(() => {}, 0)',
       },
     ],
@@ -120,8 +120,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'net/liveness.ts',
-        search: 'if (this.#isGone()) {',
-        replace: 'if (!this.#host.isPaused && this.#isGone()) {',
+        search: 'if (fault !== undefined) {',
+        replace: 'if (fault !== undefined && !this.#host.isPaused) {',
       },
     ],
   },
@@ -209,7 +209,11 @@ export const MUTANTS: readonly Mutant[] = [
     row: 'flush() in a handler over a stream that delivers while it is written to: messages overtake each other',
     what: 'what comes in the midst of a read is read at once',
     edits: [
-      { file: 'net/connection.ts', search: 'if (this.#receiving || this.#intake?', replace: 'if (this.#intake?' },
+      {
+        file: 'net/connection.ts',
+        search: 'if (this.#receiving || this.hasUnread) {',
+        replace: 'if (this.hasUnread) {',
+      },
     ],
   },
   {

@@ -161,6 +161,33 @@ describe('Oracles', () => {
     speaks(ORACLE.ends, () => world.oracles.checkClosingTimes());
   });
 
+  it('tell of an end that is told not at all, twice, too early, or for no cause', async () => {
+    peer.link.reset();
+    await world.settle();
+    world.close(100);
+    await world.advance(200);
+    const { ends, findings } = world.application;
+    const end = ends.get(1)!;
+    for (const changed of [
+      { ...end, cause: 'idle' as const },
+      { ...end, cause: 'peer' as const },
+      { ...end, wasClean: true },
+    ]) {
+      ends.set(1, changed);
+      speaks(ORACLE.told, () => world.oracles.checkNothingLeft());
+    }
+    ends.delete(1);
+    speaks(ORACLE.told, () => world.oracles.checkNothingLeft());
+    conversation().running++;
+    world.application.noteEnd(peer, end);
+    conversation().running--;
+    speaks(ORACLE.told, () => world.oracles.check());
+    findings.length = 0;
+    world.oracles.checkNothingLeft();
+    world.application.noteEnd(peer, end);
+    speaks(ORACLE.told, () => world.oracles.check());
+  });
+
   it('tell of timers, handlers and sends that are left', async () => {
     peer.link.reset();
     await world.settle();

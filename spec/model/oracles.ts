@@ -226,6 +226,36 @@ export class Oracles {
     }
   }
 
+  /** Each WebSocket has ended once, for a cause that there was. */
+  #checkEnds(): void {
+    const { application, server, peers, options, closings } = this.#world;
+    const { open, opened, closed } = server.stats();
+    const counted = Object.values(closed).reduce((sum, count) => sum + count, 0);
+    if (open !== 0 || opened !== counted || opened !== application.ends.size) {
+      throw new Finding(
+        ORACLE.told,
+        `${opened} were opened, ${counted} counted, ${application.ends.size} told, ${open} open`,
+      );
+    }
+    for (const [id, { cause, received, error, wasClean, sent }] of application.ends) {
+      const { closeSent, excuseIn } = peers.get(id)!;
+      const isPossible: Partial<Record<typeof cause, boolean>> = {
+        peer: received !== undefined,
+        idle: options.idleTimeoutMs > 0,
+        backpressure: options.backpressurePolicy === 'close',
+        shutdown: closings.length > 0,
+        handler: error?.code === 'WS_ERR_HANDLER',
+        misuse: error?.code === 'WS_ERR_MESSAGE_CHANGED',
+      };
+      if (isPossible[cause] === false) throw new Finding(ORACLE.told, `the end of peer ${id} has the cause ${cause}`);
+      const hasClosed = closeSent !== undefined || excuseIn !== undefined;
+      if (received !== undefined && !hasClosed) throw new Finding(ORACLE.told, `peer ${id} is said to have closed`);
+      if (wasClean !== (sent !== undefined && received !== undefined)) {
+        throw new Finding(ORACLE.told, `the end of peer ${id} is ${wasClean ? '' : 'not '}clean`);
+      }
+    }
+  }
+
   /** Nothing may be left of it when all peers are gone, and the server is closed. @throws {Finding} */
   checkNothingLeft(): void {
     for (const { running, peer } of this.#world.application.conversations.values()) {
@@ -239,6 +269,7 @@ export class Oracles {
         throw new Finding(ORACLE.ends, `a send to peer ${peer.id} is neither resolved nor rejected`);
       }
     }
+    this.#checkEnds();
     for (const checks of this.#world.httpChecks) checks.stop();
     const left: Record<string, number> = {
       'entries of the wheel': timerWheel.waiting - this.#wheelEntries,

@@ -8,7 +8,7 @@ import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import type { CloseInfo, Role } from '../../lib/protocol/events.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { CONNECTION_LIMITS, TestOwner, tcpPair } from '../support/connections.ts';
+import { CONNECTION_LIMITS, HANDLER_ERROR, infoOf, tcpPair, TestOwner } from '../support/connections.ts';
 import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { settle, soon } from '../support/watchdog.ts';
 import { clientFrame, closeFrame } from '../support/ws-client.ts';
@@ -306,7 +306,7 @@ describe('Connection, alone', () => {
       line.push(null);
       await settle(3);
       assert.deepEqual([line.hasEnded, line.frames()], [true, ['1 last']]);
-      assert.deepEqual(await soon('the end', connection.closed), { code: 1006, reason: '', wasClean: false });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 1006, reason: '', wasClean: false });
     }
   });
 
@@ -408,7 +408,7 @@ describe('Connection, alone', () => {
     line.push(null);
     await settle(2);
     assert.deepEqual(line.frames(), ['8 4001 bye']);
-    assert.deepEqual(await soon('the end', connection.closed), { code: 4001, reason: '', wasClean: true });
+    assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 4001, reason: '', wasClean: true });
     assert.equal(await receive(connection), '2');
     await assert.rejects(receive(connection), ConnectionClosedError);
   });
@@ -435,7 +435,7 @@ describe('Connection, alone', () => {
     const { line, connection } = await start({ maxQueuedMessages: 1 });
     line.push(text('one'));
     assert.equal(line.isPaused(), true);
-    connection.fail(new Error('of a handler'));
+    connection.fail('handler', HANDLER_ERROR);
     assert.equal(line.isPaused(), false);
     line.push(text('late'));
     await settle(1);
@@ -444,7 +444,7 @@ describe('Connection, alone', () => {
 
   it('fails with 1011, and its owner is told once', async () => {
     const { line, owner, connection } = await start();
-    connection.fail(new Error('secret'));
+    connection.fail('handler', HANDLER_ERROR);
     await settle(3);
     assert.deepEqual([line.frames(), line.hasEnded], [['8 1011 '], true]);
     line.push(null);
@@ -480,12 +480,13 @@ describe('Connection, alone', () => {
     await settle(2);
     assert.equal(await outcome(before), '[object Object]');
     const info = { code: 4000, reason: 'bye', wasClean: true };
-    assert.deepEqual([await before, await soon('the end', connection.closed)], [info, info]);
+    assert.deepEqual(infoOf(await before), info);
+    assert.equal(await soon('the end', connection.closed), await before);
     const late = await start();
     late.line.push(closeFrame(4000, 'bye'));
     late.line.push(null);
     await settle(3);
-    assert.deepEqual(await soon('the end', late.connection.closed), info);
+    assert.deepEqual(infoOf(await soon('the end', late.connection.closed)), info);
   });
 
   it('is cut at once, and loses what has not left', async () => {

@@ -13,11 +13,13 @@ import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import {
   CONNECTION_LIMITS,
   countWrites,
+  HANDLER_ERROR,
+  infoOf,
   open,
   receive,
+  tcpPair,
   TestOwner,
   TRANSPORTS,
-  tcpPair,
 } from '../support/connections.ts';
 import { settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, WsClient } from '../support/ws-client.ts';
@@ -98,14 +100,18 @@ for (const [name, makePair] of TRANSPORTS) {
       client.close(4000, 'my reason');
       assert.deepEqual(await client.receiveClose(false), { code: 4000, reason: '' });
       client.end();
-      assert.deepEqual(await soon('the end', connection.closed), { code: 4000, reason: 'my reason', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), {
+        code: 4000,
+        reason: 'my reason',
+        wasClean: true,
+      });
       assert.deepEqual(owner.closed, [await connection.closed]);
       assert.deepEqual([connection.state, connection.isFinished], ['closed', true]);
       await assert.rejects(connection.send('late'), ConnectionClosedError);
       await assert.rejects(connection.ping(), ConnectionClosedError);
       await connection.flush();
       connection.close();
-      connection.fail(new Error('late'));
+      connection.fail('handler', HANDLER_ERROR);
       connection.destroy();
     });
 
@@ -121,7 +127,7 @@ for (const [name, makePair] of TRANSPORTS) {
       );
       assert.deepEqual(await client.receiveClose(), { code: 4001, reason: 'bye' });
       client.end();
-      assert.deepEqual(await soon('the end', connection.closed), { code: 4001, reason: '', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 4001, reason: '', wasClean: true });
     });
 
     it('still receives what the peer sent before its answer to a Close frame', async () => {
@@ -139,7 +145,7 @@ for (const [name, makePair] of TRANSPORTS) {
       connection.close(1000);
       assert.equal((await client.receiveClose()).code, 1000);
       client.end();
-      assert.deepEqual(await soon('the end', connection.closed), { code: 1000, reason: '', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 1000, reason: '', wasClean: true });
       assert.equal(await soon('a message', receive(connection)), '0');
     });
 
@@ -157,7 +163,7 @@ for (const [name, makePair] of TRANSPORTS) {
     it('cuts a peer that does not answer its Close frame in time', async () => {
       const { connection, client } = await open(makePair, { closeTimeoutMs: 1 });
       connection.close(1000);
-      assert.deepEqual(await soon('the end', connection.closed), { code: 1006, reason: '', wasClean: false });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 1006, reason: '', wasClean: false });
       client.socket.destroy();
     });
 
@@ -165,7 +171,7 @@ for (const [name, makePair] of TRANSPORTS) {
       const { connection, client } = await open(makePair, { closeTimeoutMs: 1 });
       client.close(1000);
       assert.equal((await client.receiveClose(false)).code, 1000);
-      assert.deepEqual(await soon('the end', connection.closed), { code: 1000, reason: '', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 1000, reason: '', wasClean: true });
       client.socket.destroy();
     });
 
@@ -183,13 +189,13 @@ for (const [name, makePair] of TRANSPORTS) {
         await waiting;
         await assert.rejects(async () => receive(connection), type);
         client.end();
-        assert.deepEqual(await soon('the end', connection.closed), { code: 1006, reason: '', wasClean: false });
+        assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 1006, reason: '', wasClean: false });
       }
     });
 
     it('fails with 1011 and no reason for an error of this side', async () => {
       const { connection, client } = await open(makePair);
-      connection.fail(new Error('secret'));
+      connection.fail('handler', HANDLER_ERROR);
       assert.deepEqual(await client.receiveClose(), { code: 1011, reason: '' });
     });
 
@@ -201,7 +207,7 @@ for (const [name, makePair] of TRANSPORTS) {
       ['in the middle of a ping', clientFrame(0x89, 'x'.repeat(100)).subarray(0, 50), () => {}, 1006],
       ['closing', Buffer.alloc(0), (connection) => connection.close(), 1006],
       ['closing by the peer', closeFrame(4000), () => {}, 4000],
-      ['failed', Buffer.alloc(0), (connection) => connection.fail(undefined), 1006],
+      ['failed', Buffer.alloc(0), (connection) => connection.fail('handler', HANDLER_ERROR), 1006],
       ['with a message that nobody took', clientFrame(0x81, 'x'), () => {}, 1006],
     ];
     for (const [state, bytes, act, closeCode] of states) {
@@ -562,8 +568,8 @@ describe('Connection, as a client', () => {
       }
       assert.ok((await soon('a pong', client.ping())) >= 0);
       client.close(4000, 'done');
-      assert.deepEqual(await soon('the end', client.closed), { code: 4000, reason: '', wasClean: true });
-      assert.deepEqual(await soon('the end', server.closed), { code: 4000, reason: 'done', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', client.closed)), { code: 4000, reason: '', wasClean: true });
+      assert.deepEqual(infoOf(await soon('the end', server.closed)), { code: 4000, reason: 'done', wasClean: true });
     });
   }
 

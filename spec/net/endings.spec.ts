@@ -6,7 +6,7 @@ import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { CONNECTION_LIMITS, type Pair, receive, TestOwner, TRANSPORTS } from '../support/connections.ts';
+import { CONNECTION_LIMITS, infoOf, type Pair, receive, TestOwner, TRANSPORTS } from '../support/connections.ts';
 import { countByTurn, type Deferred, defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, WsClient } from '../support/ws-client.ts';
 
@@ -87,7 +87,7 @@ for (const [name, makePair] of TRANSPORTS) {
         assert.deepEqual(await client.receiveAll(3), ['a', 'b', 'c']);
         assert.deepEqual(await client.receiveClose(false), { code: 4000, reason: '' });
         client.end();
-        assert.deepEqual(await soon('the end', connection.closed), { code: 4000, reason: '', wasClean: true });
+        assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 4000, reason: '', wasClean: true });
       });
     }
 
@@ -204,7 +204,7 @@ for (const [name, makePair] of TRANSPORTS) {
       client.close(4000);
       await until('the Close frame', () => connection.state === 'closing');
       connection.destroy();
-      assert.deepEqual(await soon('the end', connection.closed), { code: 4000, reason: '', wasClean: false });
+      assert.deepEqual(infoOf(await soon('the end', connection.closed)), { code: 4000, reason: '', wasClean: false });
     });
   });
 

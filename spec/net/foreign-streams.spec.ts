@@ -6,7 +6,7 @@ import { Connection } from '../../lib/net/connection.ts';
 import type { Server } from '../../lib/server/server.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { CONNECTION_LIMITS, memoryPair, open, TestOwner } from '../support/connections.ts';
+import { CONNECTION_LIMITS, memoryPair, open, TestOwner, HANDLER_ERROR } from '../support/connections.ts';
 import { makeServer } from '../support/running-server.ts';
 import { settle, soon } from '../support/watchdog.ts';
 import { closeFrame, upgradeRequest } from '../support/ws-client.ts';
@@ -136,7 +136,7 @@ describe('a stream whose writes throw', () => {
       (connection) => Promise.all(Array.from({ length: 20 }, () => connection.send(Buffer.alloc(20_000)))),
       (connection) => connection.ping().catch(() => {}),
       (connection) => connection.close(1000),
-      (connection) => connection.fail(new Error('ours')),
+      (connection) => connection.fail('handler', HANDLER_ERROR),
       (_connection, stream) => stream.push(closeFrame(1000)),
       (_connection, stream) => stream.push(null),
     ];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConnectionClosedError, TimeoutError } from '../../lib/errors.ts';
+import { ConnectionClosedError, type ConnectionEndError, TimeoutError } from '../../lib/errors.ts';
 import type { LivenessLimits } from '../../lib/net/limits.ts';
 import { Liveness, type LivenessHost } from '../../lib/net/liveness.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
@@ -27,12 +27,18 @@ class Host implements LivenessHost {
     return new ConnectionClosedError(4000, 'over');
   }
 
-  onIdle(): void {
+  onIdle({ code }: ConnectionEndError): void {
+    assert.equal(code, 'WS_ERR_IDLE');
     this.told.push('idle');
   }
 
-  onDead(): void {
+  onDead({ code }: ConnectionEndError): void {
+    assert.equal(code, 'WS_ERR_HEARTBEAT');
     this.told.push('dead');
+  }
+
+  onCloseTimeout(): void {
+    this.told.push('late');
   }
 
   /** What it was told since it was last asked. */
@@ -255,12 +261,12 @@ describe('Liveness, tick by tick', () => {
     assert.deepEqual(host.take(), []);
     liveness.startClosing();
     pass(1);
-    assert.deepEqual(host.take(), ['dead']);
+    assert.deepEqual(host.take(), ['late']);
     liveness.extendClosing();
     pass(2);
     assert.deepEqual(host.take(), []);
     pass(1);
-    assert.deepEqual(host.take(), ['dead']);
+    assert.deepEqual(host.take(), ['late']);
   });
 
   it('waits for nothing once it was stopped', async () => {

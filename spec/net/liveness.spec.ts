@@ -9,6 +9,7 @@ import type { ServerOptions } from '../../lib/server/options.ts';
 import { Request } from '../../lib/server/request.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { infoOf } from '../support/connections.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, soon, until } from '../support/watchdog.ts';
 import { clientFrame, upgradeRequest, WsClient } from '../support/ws-client.ts';
@@ -28,6 +29,7 @@ function watch(limits: Partial<LivenessLimits> = {}) {
     closedError: () => new ConnectionClosedError(1006, ''),
     onIdle: () => void seen.push('idle'),
     onDead: () => void seen.push('dead'),
+    onCloseTimeout: () => void seen.push('late'),
   };
   const liveness = new Liveness(host, { ...LIMITS, ...limits });
   onCleanUp(() => liveness.stop());
@@ -178,7 +180,7 @@ describe('Liveness', () => {
     const { liveness, pings, seen } = watch({ closeTimeoutMs: 150 });
     liveness.startClosing();
     await until('the end', () => seen.length > 0);
-    assert.deepEqual([pings.length, seen], [0, ['dead']]);
+    assert.deepEqual([pings.length, seen], [0, ['late']]);
   });
 
   it('is in no wheel once it was stopped, though its connection is closed once more', () => {
@@ -229,7 +231,7 @@ describe('the liveness of connections', () => {
     const { client, stream, ended, errors } = await start({ heartbeatIntervalMs: 100 });
     // Reads, and answers no Ping: as good as gone.
     const closed = await soon('the end', stream.closed);
-    assert.deepEqual(closed, { code: 1006, reason: '', wasClean: false });
+    assert.deepEqual(infoOf(closed), { code: 1006, reason: '', wasClean: false });
     await until('the handler is told', () => ended.length > 0);
     assert.deepEqual([ended, errors], [[1006], []]);
     assert.equal((await client.readFrame())?.opcode, 9);

@@ -297,6 +297,13 @@ describe('Transport, alone', () => {
     assert.equal(transport.hasLost, true);
   });
 
+  it('has lost what is written to a socket that takes no more', () => {
+    const { transport, here } = over(new Held());
+    here.destroy();
+    assert.equal(transport.write([Buffer.from('a')]), true);
+    assert.equal(transport.hasLost, true);
+  });
+
   it('knows what a reset has lost though its socket forgets it', () => {
     const { transport, here } = over(new Socket());
     Object.defineProperty(here, 'writableLength', { value: 1, configurable: true });

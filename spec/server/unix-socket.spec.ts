@@ -10,6 +10,7 @@ import { Request } from '../../lib/server/request.ts';
 import type { Server } from '../../lib/server/server.ts';
 import { bytesOf } from '../support/arbitraries.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { infoOf } from '../support/connections.ts';
 import { makeServer } from '../support/running-server.ts';
 import { soon } from '../support/watchdog.ts';
 import { clientFrame, httpRequest, WsClient } from '../support/ws-client.ts';
@@ -143,7 +144,7 @@ for (const { name, path, skip } of PLACES) {
       const { server } = makeServer();
       const ends: unknown[] = [];
       server.onWebsocketConnected((ctx) => {
-        void ctx.getStream()!.closed.then((info) => ends.push(info));
+        void ctx.getStream()!.closed.then((end) => ends.push(infoOf(end)));
       });
       server.route('/', () => {});
       const open = await serve(server, path());

@@ -60,16 +60,18 @@ describe('UpgradeExchange, by itself', () => {
   function make() {
     const socket = new StillSocket();
     const told: string[] = [];
+    const refusals: unknown[] = [];
     const exchange = new UpgradeExchange({ method: 'GET' } as RequestHead, socket as unknown as Duplex, {
       onUpgradeWaiting: (which) => told.push(which === exchange ? 'waiting' : 'another'),
       onUpgradeOver: (which) => told.push(which === exchange ? 'over' : 'another'),
+      onUpgradeRefused: (which, ...refusal) => void (which === exchange && refusals.push(refusal)),
     });
     /** The first line of the answer, and its last. */
     const answer = () => {
       const lines = (socket.calls.find((call) => call.startsWith('end ')) ?? 'end ').slice(4).split('\r\n');
       return [lines[0], lines.at(-1)];
     };
-    return { socket, exchange, told, answer };
+    return { socket, exchange, told, refusals, answer };
   }
 
   it('is over once it is answered, and when the client is gone or will read nothing', () => {
@@ -147,22 +149,23 @@ describe('UpgradeExchange, by itself', () => {
   });
 
   it('is refused once; where there can be no answer it is cut', () => {
-    const { exchange, socket } = make();
+    const { exchange, socket, refusals } = make();
     exchange.refuseWith(403, 'first');
     exchange.refuseWith(404, 'second');
     exchange.giveUp();
     assert.equal(socket.calls.length, 2);
+    assert.deepEqual(refusals, [[403, 'middleware', 'first']]);
     const head = ['HTTP/1.1 403 Forbidden', 'Connection: close', 'Content-Length: 5'];
     const lines = [...head, 'Content-Type: text/plain; charset=utf-8', '', 'first'];
     assert.equal(socket.calls[0], `end ${lines.join('\r\n')}`);
     const mute = make();
     mute.socket.writable = false;
     mute.exchange.refuseWith(403, '');
-    assert.deepEqual(mute.socket.calls, ['destroy']);
+    assert.deepEqual([mute.socket.calls, mute.refusals], [['destroy'], []]);
     const failing = make();
     failing.socket.isFailing = true;
     failing.exchange.refuseWith(403, '');
-    assert.deepEqual([failing.socket.calls, failing.told], [['destroy'], []]);
+    assert.deepEqual([failing.socket.calls, failing.told, failing.refusals], [['destroy'], [], []]);
   });
 
   it('sends what was set, else 403; and a status of its own where one is given', async () => {

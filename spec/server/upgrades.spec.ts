@@ -3,17 +3,19 @@ import { Buffer } from 'node:buffer';
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
-import { HandshakeError } from '../../lib/errors.ts';
+import { ConnectionEndError, HandshakeError } from '../../lib/errors.ts';
 import type { UpgradeHead } from '../../lib/handshake/upgrade.ts';
 import type { Context } from '../../lib/server/context.ts';
 import { answerNotFound } from '../../lib/server/hooks.ts';
 import { resolveOptions, type ServerOptions } from '../../lib/server/options.ts';
 import { Routes } from '../../lib/server/routes.ts';
-import { CLOSING, Upgrades } from '../../lib/server/upgrades.ts';
+import { closingError, Upgrades } from '../../lib/server/upgrades.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { memoryPair } from '../support/connections.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
 import { clientFrame, SAMPLE_KEY, WsClient } from '../support/ws-client.ts';
+
+const CLOSING = closingError().message;
 
 afterEach(cleanUp);
 
@@ -25,10 +27,10 @@ describe('Upgrades', () => {
     const upgrades = new Upgrades(resolveOptions(options), routes, async (error, ctx) => {
       reported.push({ error, ctx });
     });
+    upgrades.addRefused(() => {});
     onCleanUp(() => {
-      for (const { present } of [upgrades.sessions.call(), upgrades.waiting.call()]) {
-        for (const connection of present) connection.destroy();
-      }
+      for (const session of upgrades.sessions) session.destroy(new ConnectionEndError('WS_ERR_SHUTDOWN'));
+      for (const upgrade of upgrades.waiting) upgrade.destroy();
     });
     return { routes, reported, upgrades };
   }

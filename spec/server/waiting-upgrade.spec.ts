@@ -5,7 +5,7 @@ import { createServer, type Server as HttpServer, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
-import { ConnectionClosedError, type HandshakeError } from '../../lib/errors.ts';
+import { ConnectionClosedError, HandshakeError } from '../../lib/errors.ts';
 import { Server } from '../../lib/server/server.ts';
 import { responseUnderWay, WaitingUpgrade } from '../../lib/server/waiting-upgrade.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
@@ -145,10 +145,10 @@ describe('WaitingUpgrade, by itself', () => {
   it('keeps the first reason that it is refused for, and asks for no other in time', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { socket, response, waiting, turns } = make();
-    waiting.refuseWith(503, 'closing');
+    waiting.refuseFor(new HandshakeError(503, 'closing'));
     t.mock.timers.tick(100);
     assert.deepEqual(socket.calls, ['resume']);
-    waiting.refuseWith(400, 'another');
+    waiting.refuseFor(new HandshakeError(400, 'another'));
     response.emit('close');
     assert.equal(turns[0]![1]?.httpStatus, 503);
     assert.equal(turns[0]![1]?.message, 'closing');

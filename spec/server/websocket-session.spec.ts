@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it, mock } from 'node:test';
-import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError, TimeoutError } from '../../lib/errors.ts';
+import {
+  ConnectionClosedError,
+  ConnectionEndError,
+  InvalidStateError,
+  LimitError,
+  ProtocolError,
+  TimeoutError,
+} from '../../lib/errors.ts';
 import { Connection } from '../../lib/net/connection.ts';
 import { RESOLVED } from '../../lib/net/promises.ts';
 import type { Context } from '../../lib/server/context.ts';
@@ -16,6 +23,8 @@ import { clientFrame, closeFrame, upgradeRequest, WsClient } from '../support/ws
 
 afterEach(cleanUp);
 
+const SHUTDOWN = new ConnectionEndError('WS_ERR_SHUTDOWN');
+
 describe('WebSocketSession, by itself', () => {
   /** A session over a transport of its own, which has not started. */
   async function make(changes: Partial<SessionHandlers> = {}) {
@@ -23,7 +32,9 @@ describe('WebSocketSession, by itself', () => {
     const handled: string[] = [];
     const reported: { error: unknown; ctx: Context }[] = [];
     const closed: WebSocketSession[] = [];
+    const done: WebSocketSession[] = [];
     const handlers: SessionHandlers = {
+      closed: [],
       opening: [],
       message: [(ctx) => void handled.push(ctx.getRequestBodyString())],
       ownsStream: false,
@@ -32,15 +43,16 @@ describe('WebSocketSession, by itself', () => {
     const host = {
       reportError: async (error: unknown, ctx: Context) => void reported.push({ error, ctx }),
       onSessionClosed: (session: WebSocketSession) => void closed.push(session),
+      onSessionDone: (session: WebSocketSession) => void done.push(session),
     };
     const session = new WebSocketSession({} as RequestHead, host, handlers, here, CONNECTION_LIMITS, {
       subprotocol: 'chat',
       compression: undefined,
     });
-    onCleanUp(() => session.destroy());
+    onCleanUp(() => session.destroy(SHUTDOWN));
     const client = new WsClient(there);
     const start = (head: Buffer = Buffer.alloc(0)) => session.start(head);
-    return { session, handled, reported, closed, start, client };
+    return { session, handled, reported, closed, done, start, client };
   }
 
   /** Handlers that wait for a gate each, in order, and what they were called with. */
@@ -195,7 +207,7 @@ describe('WebSocketSession, by itself', () => {
     for (const end of [
       (session: WebSocketSession) => session.close(undefined),
       (session: WebSocketSession) => session.onDestroyed(),
-      (session: WebSocketSession) => session.shutDown(1001, ''),
+      (session: WebSocketSession) => session.shutDown(1001, '', SHUTDOWN),
       (session: WebSocketSession) => session.stream!.close(),
     ]) {
       const { session, handled, start } = await make();
@@ -265,7 +277,7 @@ describe('WebSocketSession, by itself', () => {
     start();
     client.send('one').send('two');
     await until('the first', () => begun.length === 1);
-    session.shutDown(1001, 'closing');
+    session.shutDown(1001, 'closing', SHUTDOWN);
     await settle(3);
     assert.equal(client.available, 0);
     gates[0]!.resolve();
@@ -274,20 +286,20 @@ describe('WebSocketSession, by itself', () => {
 
     const idle = await make();
     idle.start();
-    idle.session.shutDown(1001, 'closing');
+    idle.session.shutDown(1001, 'closing', SHUTDOWN);
     assert.deepEqual(await idle.client.receiveClose(), { code: 1001, reason: 'closing' });
   });
 
   it('shuts down at once where handlers own the stream, or wait for a message', async () => {
     const owning = await make({ opening: [() => defer().promise], ownsStream: true });
     owning.start();
-    owning.session.shutDown(1001, 'closing');
+    owning.session.shutDown(1001, 'closing', SHUTDOWN);
     assert.deepEqual(await owning.client.receiveClose(), { code: 1001, reason: 'closing' });
     const waiting = await make({
       opening: [async (ctx) => void (await Request.websocketRequestFromStream(ctx.getStream()!))],
     });
     waiting.start();
-    waiting.session.shutDown(1001, 'closing');
+    waiting.session.shutDown(1001, 'closing', SHUTDOWN);
     assert.deepEqual(await waiting.client.receiveClose(), { code: 1001, reason: 'closing' });
     waiting.client.close(1001).end();
     await until('the end', () => waiting.closed.length === 1);
@@ -297,13 +309,13 @@ describe('WebSocketSession, by itself', () => {
   it('tells a peer whose handlers do not end why it is cut, and another nothing', async () => {
     const busy = await make({ opening: [() => defer().promise] });
     busy.start();
-    busy.session.shutDown(1001, 'closing');
-    busy.session.destroy();
+    busy.session.shutDown(1001, 'closing', SHUTDOWN);
+    busy.session.destroy(SHUTDOWN);
     assert.deepEqual(await busy.client.receiveClose(), { code: 1001, reason: 'closing' });
     await busy.client.waitForEnd();
     const idle = await make();
     idle.start();
-    idle.session.destroy();
+    idle.session.destroy(SHUTDOWN);
     await idle.client.waitForEnd();
     assert.equal(idle.client.available, 0);
     await until('the end', () => idle.closed.length === 1);
@@ -316,7 +328,7 @@ describe('WebSocketSession, by itself', () => {
     const { stream } = session;
     assert.equal(session.stream, stream);
     assert.equal(stream!.subprotocol, 'chat');
-    session.shutDown(1001, '');
+    session.shutDown(1001, '', SHUTDOWN);
     assert.equal(session.stream, stream, 'the peer is still there');
     client.close(1001);
     await until('the end', () => session.stream === undefined);

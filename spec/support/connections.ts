@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { ConnectionEndError } from '../../lib/errors.ts';
 import { Connection, type ConnectionOwner } from '../../lib/net/connection.ts';
 import type { ConnectionLimits } from '../../lib/net/limits.ts';
+import type { ConnectionEnd } from '../../lib/net/connection-end.ts';
 import type { CloseInfo } from '../../lib/protocol/events.ts';
 import { onCleanUp } from './clean-up.ts';
 import { CERTIFICATE, PRIVATE_KEY } from './tls.ts';
@@ -67,12 +69,20 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   idleTimeoutMs: 0,
 };
 
+/** What a connection is failed with for a handler that threw. */
+export const HANDLER_ERROR: ConnectionEndError = new ConnectionEndError('WS_ERR_HANDLER', 'secret');
+
+/** Code, reason and `wasClean` of an end. */
+export function infoOf({ code, reason, wasClean }: CloseInfo): CloseInfo {
+  return { code, reason, wasClean };
+}
+
 /** Looks after one connection: takes the messages that `take` wants, and remembers how it ended. */
 export class TestOwner implements ConnectionOwner {
   readonly isBusy = false;
   readonly isHandling = false;
   take: ((data: string | Buffer) => boolean) | undefined;
-  closed: CloseInfo[] = [];
+  closed: ConnectionEnd[] = [];
 
   takeMessage(data: string | Buffer): boolean {
     return this.take?.(data) ?? false;
@@ -80,8 +90,8 @@ export class TestOwner implements ConnectionOwner {
 
   onDestroyed(): void {}
 
-  onConnectionClosed(info: CloseInfo): void {
-    this.closed.push(info);
+  onConnectionClosed(end: ConnectionEnd): void {
+    this.closed.push(end);
   }
 }
 

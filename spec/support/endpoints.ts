@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { it } from 'node:test';
-import { closeCodeOf, type WebSocketError } from '../../lib/errors.ts';
+import { ConnectionEndError, closeCodeOf, type WebSocketError } from '../../lib/errors.ts';
 import { Connection } from '../../lib/net/connection.ts';
 import type { MessageCompression } from '../../lib/protocol/compression.ts';
 import type { CloseInfo, ProtocolLimits, Role } from '../../lib/protocol/events.ts';
 import { assertSame } from './assert-same.ts';
 import { chunkings } from './chunking.ts';
 import { cleanUp, onCleanUp } from './clean-up.ts';
-import { CONNECTION_LIMITS, type Pair, TestOwner, TRANSPORTS } from './connections.ts';
+import { CONNECTION_LIMITS, type Pair, TestOwner, TRANSPORTS, infoOf } from './connections.ts';
 import { DEFAULT_LIMITS, ProtocolRecorder, peerFrame } from './protocol-recorder.ts';
 import { type Frame, referenceParse } from './reference-codec.ts';
 import { until } from './watchdog.ts';
@@ -161,7 +161,7 @@ class ConnectionEndpoint implements Endpoint {
         },
       );
     void this.#connection.closed.then((end) => {
-      this.#end = end;
+      this.#end = infoOf(end);
     });
     onCleanUp(() => {
       there.destroy();
@@ -241,8 +241,8 @@ class ConnectionEndpoint implements Endpoint {
     this.#connection.close(code, reason);
   }
 
-  fail(error: unknown): void {
-    this.#connection.fail(error);
+  fail(error: Error): void {
+    this.#connection.fail('handler', new ConnectionEndError('WS_ERR_HANDLER', error.message, { cause: error }));
   }
 
   async flush(): Promise<void> {

@@ -9,11 +9,13 @@ export async function run(server: Server): Promise<number> {
   return server.address()!.port;
 }
 
-/** A server for this machine alone, and the errors that its handlers threw. */
+/** A server for this machine alone, which warns of nothing that it refuses, and the errors that its handlers threw. */
 export function makeServer(options: ServerOptions = {}): { server: Server; errors: unknown[] } {
   const errors: unknown[] = [];
-  const server = new Server({ host: '127.0.0.1', ...options }).errorHandle((error) => {
-    errors.push(error);
-  });
+  const server = new Server({ host: '127.0.0.1', ...options })
+    .errorHandle((error) => {
+      errors.push(error);
+    })
+    .onUpgradeRefused(() => {});
   return { server, errors };
 }
