@@ -9,6 +9,7 @@ type ErrorClassName =
   | 'HandshakeError'
   | 'ProtocolError'
   | 'InvalidPayloadError'
+  | 'InvalidBodyError'
   | 'LimitError'
   | 'ConnectionClosedError'
   | 'ConnectionEndError'
@@ -101,6 +102,11 @@ const ERROR_TABLE = {
     class: 'InvalidPayloadError',
     closeCode: CloseCode.InvalidPayload,
     message: 'a compressed message cannot be decompressed (RFC 7692 §7.2.2)',
+  },
+  WS_ERR_INVALID_BODY: {
+    class: 'InvalidBodyError',
+    closeCode: CloseCode.InvalidPayload,
+    message: 'a body is not what the schema of its route says',
   },
   // Our limits, the peer's data. RFC 6455 §10.4.
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: {
@@ -312,6 +318,33 @@ export class ProtocolError extends WebSocketError {}
 
 /** The payload is not what its type promises: bad UTF-8, or bad compressed data. */
 export class InvalidPayloadError extends WebSocketError {}
+
+/** One thing that is wrong with a body. */
+export interface BodyIssue {
+  /** What is wrong, in the words of the schema. */
+  readonly message: string;
+  /** Where: the keys and indexes from the whole body down, none for the body itself. */
+  readonly path: readonly PropertyKey[];
+}
+
+/** A body is no JSON, or not what the schema of its route says. */
+export class InvalidBodyError extends WebSocketError {
+  /** All that is wrong with it, as the schema tells. */
+  readonly issues: readonly BodyIssue[];
+
+  constructor(issues: readonly BodyIssue[], options?: ErrorOptions) {
+    super('WS_ERR_INVALID_BODY', describeIssues(issues), options);
+    this.issues = issues;
+  }
+}
+
+function describeIssues(issues: readonly BodyIssue[]): string {
+  const [first] = issues;
+  if (first === undefined) return ERROR_TABLE.WS_ERR_INVALID_BODY.message;
+  const place = first.path.length === 0 ? '' : ` at ${first.path.map(String).join('.')}`;
+  const more = issues.length === 1 ? '' : ` (and ${issues.length - 1} more)`;
+  return `invalid body${place}: ${first.message}${more}`;
+}
 
 /** A limit of this endpoint was passed by the peer's data. */
 export class LimitError extends WebSocketError {}

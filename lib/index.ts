@@ -7,11 +7,13 @@ export { select } from './channel/select.ts';
 export { CloseCode } from './codec/close-code.ts';
 export type { ClosePayload } from './codec/close-payload.ts';
 export {
+  type BodyIssue,
   ChannelClosedError,
   ConnectionClosedError,
   ConnectionEndError,
   type ErrorCode,
   HandshakeError,
+  InvalidBodyError,
   InvalidPayloadError,
   InvalidStateError,
   LaggedError,
@@ -29,6 +31,7 @@ export type { BackpressurePolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';
 export type { AttachableServer } from './server/attachable.ts';
+export type { InvalidBodyPolicy } from './server/body-schema.ts';
 export { Context } from './server/context.ts';
 export type { ClosedHandler, Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
@@ -36,6 +39,13 @@ export type { Refusal, RefusedHandler } from './server/refusal.ts';
 export { type Body, Request } from './server/request.ts';
 export type { SocketAddress } from './server/request-head.ts';
 export { type HeaderValue, Response } from './server/response.ts';
-export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
 export type { ServerStats } from './server/stats.ts';
+export type { BodyRouteOptions, RouteOptions } from './server/route-options.ts';
+export { type CloseOptions, type CloseResult, type ErrorHandler, Server } from './server/server.ts';
+export type {
+  StandardSchema,
+  StandardSchemaIssue,
+  StandardSchemaProps,
+  StandardSchemaResult,
+} from './server/standard-schema.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';

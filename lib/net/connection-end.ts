@@ -22,6 +22,8 @@ const ENDED_BY = {
   protocol: 'here',
   /** The peer sent more than is taken. */
   limit: 'here',
+  /** The peer sent a body that the schema of its route does not take. */
+  body: 'here',
   /** The peer did not read what it was sent. */
   backpressure: 'here',
   /** The peer gave no sign of life. */

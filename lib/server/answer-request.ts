@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { ConnectionClosedError, LimitError } from '../errors.ts';
+import { ConnectionClosedError, InvalidBodyError, LimitError } from '../errors.ts';
+import { answerInvalidBody } from './body-schema.ts';
 import { Context } from './context.ts';
 import { runHandlers } from './hooks.ts';
 import type { HttpExchange } from './http-exchange.ts';
@@ -31,6 +32,7 @@ export async function answerRequest(exchange: HttpExchange, routes: Routes, repo
     const isTooLarge = error instanceof LimitError && error.code === 'WS_ERR_REQUEST_BODY_TOO_LARGE';
     if (isTooLarge) response.setBody(error.message);
     else await reportError(error, ctx);
+    if (error instanceof InvalidBodyError && !response.isSet && !exchange.isStarted) answerInvalidBody(error, ctx);
     exchange.abandon(isTooLarge ? 413 : 500, response);
   }
 }

@@ -5,7 +5,7 @@ import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Exchange } from './exchange.ts';
-import { type Body, Request } from './request.ts';
+import { type Body, CheckedRequest, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { type HeaderValue, Response } from './response.ts';
 import { compressOf, type SendOptions, type WebSocketStream } from './websocket-stream.ts';
@@ -19,13 +19,19 @@ const READ = 2;
 const CLOSE = 1;
 const LOOK_FOR_BODY = 2;
 
+/** The type of a key where the application declares no attributes: any name goes then, and none where it does. */
+type AnyKey<Attributes> = [keyof Attributes] extends [never] ? string : never;
+
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
  * and for a WebSocket message, which is a request whose body is the message.
  *
  * Reads are synchronous; what sends returns a promise, which need not be awaited.
+ *
+ * `Attributes` is what the application keeps with `setAttribute`, as in `new Server<Attributes>()`, and `Json` what the
+ * schema of the route makes of a body.
  */
-export class Context {
+export class Context<Attributes extends object = object, out Json = unknown> {
   readonly #exchange: Exchange;
   #body: Body;
   /** Where the body lies while it is lent: then `#body` is nothing yet. */
@@ -138,8 +144,12 @@ export class Context {
     return this.getRequest().getBodyString();
   }
 
-  /** The body parsed as JSON. @throws {SyntaxError} when it is none */
-  getRequestBodyJson<T = unknown>(): T {
+  /**
+   * The body parsed as JSON; on a route with a schema what that has made of it, the same value at each call.
+   *
+   * @throws {SyntaxError} when it is no JSON
+   */
+  getRequestBodyJson<T = Json>(): T {
     return this.getRequest().getBodyJson<T>();
   }
 
@@ -149,6 +159,11 @@ export class Context {
     this.#body = body;
     this.#request?.setBody(body);
     return this;
+  }
+
+  /** Has the body be known to hold `json`. @internal */
+  setBodyJson(json: unknown): void {
+    this.#request = new CheckedRequest(this.#exchange.head, this.getRequestBody(), json);
   }
 
   /** Has the body be `bytes[start, end)`, until `keepBody` or `endBody`. @internal */
@@ -259,6 +274,22 @@ export class Context {
     return this.#exchange.sendBody(this.#response, body, options === undefined ? undefined : compressOf(options));
   }
 
+  /**
+   * Sends a value as JSON: as a text message, or as a whole HTTP response, whose Content-Type is `application/json` unless
+   * another was set; of a response that was started, as a piece.
+   *
+   * Resolves and rejects as `sendResponseBody` does, or with InvalidStateError: WS_ERR_RESPONSE_SENT.
+   *
+   * @throws {TypeError} for what JSON does not have: `undefined`, a function, a circle, a BigInt
+   */
+  sendResponseJson(value: unknown, options?: SendOptions): Promise<void> {
+    const text = stringify(value);
+    if (this.#exchange.isWebSocket || this.#exchange.isStarted) return this.sendResponseBody(text, options);
+    const response = this.getResponse();
+    if (response.getHeader('content-type') === undefined) response.setHeader('Content-Type', 'application/json');
+    return this.sendResponse(undefined, text);
+  }
+
   /** Sends what `setResponseBody` set, as `sendResponseBody` does. */
   sendBody(): Promise<void> {
     return this.#exchange.sendBody(this.#response, this.getResponse().getBody());
@@ -326,17 +357,21 @@ export class Context {
   // --- attributes -------------------------------------------------------------------------------------------------
 
   /** Keeps a value for later handlers: of this HTTP request, or of this WebSocket with all its messages. */
+  setAttribute(key: AnyKey<Attributes>, value: unknown): this;
+  setAttribute<Key extends keyof Attributes & string>(key: Key, value: Attributes[Key]): this;
   setAttribute(key: string, value: unknown): this {
     this.#exchange.attributes ??= new Map();
     this.#exchange.attributes.set(key, value);
     return this;
   }
 
-  getAttribute<T = unknown>(key: string): T | undefined {
-    return this.#exchange.attributes?.get(key) as T | undefined;
+  getAttribute<T = unknown>(key: AnyKey<Attributes>): T | undefined;
+  getAttribute<Key extends keyof Attributes & string>(key: Key): Attributes[Key] | undefined;
+  getAttribute(key: string): unknown {
+    return this.#exchange.attributes?.get(key);
   }
 
-  removeAttribute(key: string): this {
+  removeAttribute(key: AnyKey<Attributes> | (keyof Attributes & string)): this {
     this.#exchange.attributes?.delete(key);
     return this;
   }
@@ -345,4 +380,10 @@ export class Context {
     this.#exchange.attributes?.clear();
     return this;
   }
+}
+
+function stringify(value: unknown): string {
+  const text: string | undefined = JSON.stringify(value);
+  if (text !== undefined) return text;
+  throw new TypeError(`sendResponseJson takes a value that JSON has, and not one of type ${typeof value}`);
 }

@@ -6,6 +6,8 @@ import type { WebSocketStream } from './websocket-stream.ts';
 export interface Exchange {
   readonly head: RequestHead;
   readonly isWebSocket: boolean;
+  /** Whether any of a plain response was sent: what follows is a piece of it. */
+  readonly isStarted?: boolean;
   /** The stream of a WebSocket whose peer is there. */
   readonly stream: WebSocketStream | undefined;
   /** Values that handlers keep; a WebSocket's are shared by all its messages. Made when first needed. */

@@ -4,15 +4,28 @@ import { warnOnce } from '../warnings.ts';
 import { kindOf } from '../wording.ts';
 import type { Context } from './context.ts';
 
-/** User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves. */
-export type Handler = (ctx: Context) => void | Promise<void>;
+/**
+ * User code: a route handler, a middleware, a hook. It may return a promise; the next one runs when that resolves.
+ *
+ * `Attributes` is what the application keeps with `setAttribute`, and `Json` what the schema of a route makes of a body.
+ */
+export type Handler<Attributes extends object = object, Json = unknown> = (
+  ctx: Context<Attributes, Json>,
+) => void | Promise<void>;
 
 /** User code that is told how a WebSocket ended. It may return a promise; the next one runs when that is settled. */
-export type ClosedHandler = (ctx: Context, end: ConnectionEnd) => void | Promise<void>;
+export type ClosedHandler<Attributes extends object = object> = (
+  ctx: Context<Attributes>,
+  end: ConnectionEnd,
+) => void | Promise<void>;
 
-/** Returns a handler as it is. @throws {TypeError} when it is no function, now and not when the first request comes */
-export function checkHandler<T>(method: string, handler: T): T {
-  if (typeof handler === 'function') return handler;
+/**
+ * Returns a handler as it is, without the types that only its own code knows.
+ *
+ * @throws {TypeError} when it is no function, now and not when the first request comes
+ */
+export function checkHandler<T = Handler>(method: string, handler: unknown): T {
+  if (typeof handler === 'function') return handler as T;
   const advice = 'give the function itself, and not what it returns';
   throw new TypeError(
     `${method}: a handler is a function, (ctx) => { … }, and this one is ${kindOf(handler)}: ${advice}`,
@@ -71,6 +84,7 @@ export function noticeReturned(value: unknown): void {
   warnOnce('WS_WARN_RETURNED_VALUE', `a handler returned ${typeof value === 'string' ? 'a string' : 'bytes'}`);
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether a value has to be waited for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -111,6 +111,26 @@ function notAStream(value: unknown): InvalidStateError {
   return new InvalidStateError('WS_ERR_NOT_A_STREAM', `this is no WebSocket stream, but ${kindOf(value)}: ${advice}`);
 }
 
+/** A request whose body was checked: `getBodyJson` returns what its schema made of it, until another body is set. */
+export class CheckedRequest extends Request {
+  #json: { readonly value: unknown } | undefined;
+
+  /** @internal */
+  constructor(head: RequestHead, body: Body, json: unknown) {
+    super(head, body);
+    this.#json = { value: json };
+  }
+
+  override getBodyJson<T = unknown>(): T {
+    return this.#json === undefined ? super.getBodyJson<T>() : (this.#json.value as T);
+  }
+
+  override setBody(body: Body): this {
+    this.#json = undefined;
+    return super.setBody(body);
+  }
+}
+
 function requestMaker(head: RequestHead): (data: Body) => Request {
   return (body) => new Request(head, body);
 }

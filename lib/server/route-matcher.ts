@@ -65,6 +65,11 @@ export class RouteMatcher<T> {
     return [...this.#patterns.keys()];
   }
 
+  /** What was added for a pattern. */
+  get(pattern: string): T | undefined {
+    return this.#patterns.get(pattern);
+  }
+
   /** Finds the route of a path, as sent: its segments are decoded here. */
   match(path: string): RouteMatch<T> | undefined {
     // The target `*` of OPTIONS is no path.

@@ -1,6 +1,8 @@
 import { InvalidStateError } from '../errors.ts';
 import { closestName, show } from '../wording.ts';
 import type { ClosedHandler, Handler } from './hooks.ts';
+import { withBodySchema } from './body-schema.ts';
+import type { RouteOptions } from './route-options.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
 import type { SessionHandlers } from './websocket-session.ts';
 
@@ -8,6 +10,7 @@ import type { SessionHandlers } from './websocket-session.ts';
 export interface Route {
   readonly pattern: string;
   readonly handler: Handler;
+  readonly options: RouteOptions;
 }
 
 /** What runs for which path: routes, the middleware around them, and the hooks of a new WebSocket. */
@@ -29,8 +32,10 @@ export class Routes {
   }
 
   /** @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE */
-  addRoute(pattern: string, handler: Handler): void {
-    this.#matcher.add(pattern, { pattern, handler });
+  addRoute(pattern: string, handler: Handler, options: RouteOptions = {}): void {
+    const { body, invalidBody = 'close' } = options;
+    const checked = body === undefined ? handler : withBodySchema(body, invalidBody, handler);
+    this.#matcher.add(pattern, { pattern, handler: checked, options });
   }
 
   addBefore(handler: Handler): void {
@@ -77,10 +82,21 @@ export class Routes {
     return handlers;
   }
 
-  /** @throws {InvalidStateError} WS_ERR_UNKNOWN_ROUTE when a pattern that owns its stream has no route */
+  /**
+   * Checks the patterns whose handlers own their stream.
+   *
+   * @throws {InvalidStateError} WS_ERR_UNKNOWN_ROUTE when one has no route, WS_ERR_INVALID_ROUTE when that has a schema
+   */
   check(): void {
     for (const pattern of this.#inner) {
-      if (this.#matcher.patterns.includes(pattern)) continue;
+      const route = this.#matcher.get(pattern);
+      if (route?.options.body !== undefined) {
+        throw new InvalidStateError(
+          'WS_ERR_INVALID_ROUTE',
+          `the route "${pattern}" has a schema, and enableInnerWebsocketHandle has its handler read the messages itself: check them there, and leave out body`,
+        );
+      }
+      if (route !== undefined) continue;
       throw unknownRoute(pattern, this.#matcher.patterns);
     }
   }

@@ -17,12 +17,16 @@ import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import type { RefusedHandler } from './refusal.ts';
+import { type BodyRouteOptions, checkRouteOptions, type RouteOptions } from './route-options.ts';
 import { Routes } from './routes.ts';
 import type { ServerStats } from './stats.ts';
 import { closingError, Upgrades } from './upgrades.ts';
 
 /** Is told of an error that a handler threw; it may set the response of an HTTP request that has none yet. */
-export type ErrorHandler = (error: unknown, ctx: Context) => void | Promise<void>;
+export type ErrorHandler<Attributes extends object = object> = (
+  error: unknown,
+  ctx: Context<Attributes>,
+) => void | Promise<void>;
 
 /** How `close` ends the connections. */
 export interface CloseOptions {
@@ -55,8 +59,11 @@ type Settable<T> = { -readonly [K in keyof T]: T[K] };
  *   await ctx.sendResponseBody(ctx.getRequestBody());
  * });
  * await server.run();
+ *
+ * `Attributes` is what the application keeps with `setAttribute`: with `new Server<{ user: User }>()` they are typed in all
+ * its handlers.
  */
-export class Server {
+export class Server<Attributes extends object = object> {
   readonly #options: Settable<ResolvedOptions>;
   readonly #routes = new Routes(answerNotFound);
   readonly #upgrades: Upgrades;
@@ -103,21 +110,25 @@ export class Server {
    * Registers the handler of a path: static (`/chat`) or with parameters (`/chat/:room`).
    *
    * @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE
-   * @throws {TypeError} when the handler is no function, as in every method that takes one
+   * @throws {TypeError} when the handler is no function, as in every method that takes one; for an option that does not exist
+   * @throws {RangeError} for a value that an option cannot have
    */
-  route(pattern: string, handler: Handler): this {
-    this.#routes.addRoute(pattern, checkHandler(`route('${pattern}', …)`, handler));
+  route<Json>(pattern: string, handler: Handler<Attributes, Json>, options: BodyRouteOptions<Attributes, Json>): this;
+  route(pattern: string, handler: Handler<Attributes>, options?: RouteOptions<Attributes>): this;
+  route(pattern: string, handler: Handler<Attributes>, options: RouteOptions<Attributes> = {}): this {
+    const route = `route('${pattern}', …)`;
+    this.#routes.addRoute(pattern, checkHandler(route, handler), checkRouteOptions(route, options as RouteOptions));
     return this;
   }
 
   /** Registers a handler that runs before the route, in order of registration: for each HTTP request and each message. */
-  requestMiddleware(handler: Handler): this {
+  requestMiddleware(handler: Handler<Attributes>): this {
     this.#routes.addBefore(checkHandler('requestMiddleware', handler));
     return this;
   }
 
   /** Registers a handler that runs after the route, in order of registration. */
-  responseMiddleware(handler: Handler): this {
+  responseMiddleware(handler: Handler<Attributes>): this {
     this.#routes.addAfter(checkHandler('responseMiddleware', handler));
     return this;
   }
@@ -127,7 +138,7 @@ export class Server {
    * (and a body, and headers), by `sendResponse`, or by `aborted`, which alone is a 403. Headers it sets without
    * refusing are sent with the 101; attributes it sets are the WebSocket's.
    */
-  upgradeMiddleware(handler: Handler): this {
+  upgradeMiddleware(handler: Handler<Attributes>): this {
     this.#upgrades.addMiddleware(checkHandler('upgradeMiddleware', handler));
     return this;
   }
@@ -142,7 +153,7 @@ export class Server {
   }
 
   /** Registers a handler that runs when a WebSocket is open, before its first message is handled. */
-  onWebsocketConnected(handler: Handler): this {
+  onWebsocketConnected(handler: Handler<Attributes>): this {
     this.#routes.addConnected(checkHandler('onWebsocketConnected', handler));
     return this;
   }
@@ -151,8 +162,8 @@ export class Server {
    * Registers a handler that is told how a WebSocket ended: once for each, behind all its other handlers. Its attributes
    * are still there, and its connection is not. What the handler throws goes to `errorHandle`.
    */
-  onWebsocketClosed(handler: ClosedHandler): this {
-    this.#routes.addClosed(checkHandler('onWebsocketClosed', handler));
+  onWebsocketClosed(handler: ClosedHandler<Attributes>): this {
+    this.#routes.addClosed(checkHandler<ClosedHandler>('onWebsocketClosed', handler));
     return this;
   }
 
@@ -173,8 +184,8 @@ export class Server {
   }
 
   /** Sets who is told of errors that handlers throw; unless set, they are printed. */
-  errorHandle(handler: ErrorHandler): this {
-    this.#errorHandler = checkHandler('errorHandle', handler);
+  errorHandle(handler: ErrorHandler<Attributes>): this {
+    this.#errorHandler = checkHandler<ErrorHandler>('errorHandle', handler);
     return this;
   }
 

@@ -1,13 +1,14 @@
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
-import { ConnectionEndError, InvalidStateError, type WebSocketError } from '../errors.ts';
+import { ConnectionEndError, InvalidBodyError, InvalidStateError, type WebSocketError } from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
+import { BodyRefusal } from './body-schema.ts';
 import { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { type ClosedHandler, type Handler, runHandlers, runUntilPending } from './hooks.ts';
@@ -331,7 +332,12 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
     // A handler that ends because the peer is gone has done nothing wrong.
     if (this.#connection.isEndedBy(error)) return;
     this.#over = true;
-    this.#connection.fail('handler', handlerError(error));
+    if (error instanceof BodyRefusal) {
+      this.#connection.fail('body', error.error);
+      return;
+    }
+    if (error instanceof InvalidBodyError) this.#connection.fail('body', error);
+    else this.#connection.fail('handler', handlerError(error));
     void this.#host.reportError(error, ctx);
   }
 }

@@ -277,6 +277,28 @@ example('auth.ts', (run) => {
   });
 });
 
+example('validate.ts', (run) => {
+  it('hands on what the schema takes, and closes for the rest', async () => {
+    const client = await open(run(), '/messages');
+    client.send('{"to":"Alan","text":"Hello","extra":1}').send('{"to":"Ada","text":"Hi","urgent":true}');
+    assert.deepEqual(await client.receiveAll(2), ['{"sent":"Alan: Hello"}', '{"sent":"(!) Ada: Hi"}']);
+    const { code, reason } = await client.send('{"to":""}').receiveClose();
+    assert.equal(code, 1007);
+    assert.match(reason, /^invalid body at to: /);
+    const [status, body] = await get(run(), '/messages', { method: 'POST', body: '{"to":"Ada"}' });
+    assert.deepEqual([status, JSON.parse(body).issues[0].path], [400, ['text']]);
+  });
+
+  it('answers instead, where it is told so', async () => {
+    const client = await open(run(), '/patient');
+    client.send('{}').send('{"to":"Alan","text":"Hello"}');
+    const [first, second] = await client.receiveAll(2);
+    assert.equal(JSON.parse(first as string).issues.length, 2);
+    assert.equal(second, '{"sent":"Hello"}');
+    await leave(client);
+  });
+});
+
 describe('docs/examples/attach-https.ts', TIMEOUT, () => {
   tested.add('attach-https.ts');
   const directory = mkdtempSync(join(tmpdir(), 'hyperlane-tls-'));

@@ -7,7 +7,7 @@ import { WebSocketStream } from '../../lib/server/websocket-stream.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { soon } from '../support/watchdog.ts';
-import { httpRequest, WsClient } from '../support/ws-client.ts';
+import { httpRequest, upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
 
@@ -138,6 +138,78 @@ describe('Context', () => {
     });
     const client = await WsClient.open(await run(server));
     assert.deepEqual(await client.send('').send('').receiveAll(2), ['x', 'x']);
+  });
+
+  it('sends a value as JSON: as a message, and as a whole response', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', (ctx) => {
+      void ctx.setResponseStatusCode(201).sendResponseJson({ a: ['é', null] });
+    });
+    const port = await run(server);
+    assert.equal(await (await WsClient.open(port)).send('').receive(), '{"a":["é",null]}');
+    const response = await (await WsClient.connect(port)).write(httpRequest('GET', '/')).readResponse();
+    const headers = ['content-type', 'content-length'].map((name) => response.headers.get(name));
+    assert.deepEqual([response.status, ...headers], [201, 'application/json', '17']);
+    assert.deepEqual(JSON.parse(response.body), { a: ['é', null] });
+    assert.deepEqual(errors, []);
+  });
+
+  it('sends JSON under the type that was set, and as a piece of what was started', async () => {
+    const { server, errors } = makeServer();
+    server.route('/', async (ctx) => {
+      ctx.setResponseHeader('Content-Type', 'application/x-ndjson');
+      await ctx.sendResponseBody('');
+      await ctx.flush();
+      await ctx.sendResponseJson(1);
+      await ctx.sendResponseJson(2);
+    });
+    server.route('/twice', async (ctx) => {
+      await ctx.setResponseHeader('Content-Type', 'application/problem+json').sendResponseJson('first');
+      await ctx.sendResponseJson('second');
+    });
+    const port = await run(server);
+    const get = async (path: string) => (await WsClient.connect(port)).write(httpRequest('GET', path)).readResponse();
+    const lines = await get('/');
+    assert.deepEqual([lines.headers.get('content-type'), lines.body], ['application/x-ndjson', '12']);
+    const first = await get('/twice');
+    assert.deepEqual([first.headers.get('content-type'), first.body], ['application/problem+json', '"first"']);
+    assert.deepEqual(
+      errors.map((error) => (error as { code?: string }).code),
+      ['WS_ERR_RESPONSE_SENT'],
+    );
+  });
+
+  it('refuses an upgrade with JSON', async () => {
+    const { server } = makeServer();
+    server.upgradeMiddleware((ctx) => ctx.setResponseStatusCode(401).sendResponseJson({ error: 'who are you?' }));
+    const client = await WsClient.connect(await run(server));
+    const { status, headers, body } = await client.write(upgradeRequest('/')).readResponse();
+    assert.deepEqual(
+      [status, headers.get('content-type'), body],
+      [401, 'application/json', '{"error":"who are you?"}'],
+    );
+  });
+
+  it('throws for what JSON does not have', async () => {
+    const { server } = makeServer();
+    const circle: unknown[] = [];
+    circle.push(circle);
+    const thrown: string[] = [];
+    server.route('/', (ctx) => {
+      for (const value of [undefined, () => {}, Symbol('s'), 1n, circle]) {
+        assert.throws(
+          () => ctx.sendResponseJson(value),
+          (error: Error) => {
+            thrown.push(error.message);
+            return error instanceof TypeError;
+          },
+        );
+      }
+      void ctx.sendResponseJson('done');
+    });
+    assert.equal(await (await WsClient.open(await run(server))).send('').receive(), '"done"');
+    assert.equal(thrown[0], 'sendResponseJson takes a value that JSON has, and not one of type undefined');
+    assert.equal(thrown[1], 'sendResponseJson takes a value that JSON has, and not one of type function');
   });
 
   it('flushes what was sent', async () => {

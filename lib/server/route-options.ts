@@ -1,0 +1,48 @@
+import { inspect } from 'node:util';
+import { checkSchema, type InvalidBodyPolicy } from './body-schema.ts';
+import type { StandardSchema } from './standard-schema.ts';
+
+/** Options of one route. */
+export interface RouteOptions<Attributes extends object = object> {
+  /**
+   * What the body of a message or a request has to be: a Standard Schema (https://standardschema.dev), of zod, valibot or
+   * arktype for example. `getRequestBodyJson()` is then what the schema makes of it.
+   */
+  readonly body?: StandardSchema | undefined;
+  /** What happens to a body that the schema does not take. Default `'close'`. */
+  readonly invalidBody?: InvalidBodyPolicy<Attributes> | undefined;
+}
+
+/** Those of a route that has a schema. */
+export interface BodyRouteOptions<Attributes extends object, Json> extends RouteOptions<Attributes> {
+  readonly body: StandardSchema<unknown, Json>;
+}
+
+const NAMES: readonly string[] = ['body', 'invalidBody'];
+const POLICIES: readonly unknown[] = ['close', 'error'];
+
+/**
+ * Checks the options of a route, and returns them.
+ *
+ * @throws {TypeError} for an option that does not exist, and for what is no schema
+ * @throws {RangeError} for a value that an option cannot have
+ */
+export function checkRouteOptions(route: string, options: RouteOptions): RouteOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${route}: options are an object, such as { body: schema }, and not ${inspect(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!NAMES.includes(name)) {
+      throw new TypeError(`${route}: "${name}" is no option of a route: there are ${NAMES.join(', ')}`);
+    }
+  }
+  const { body, invalidBody } = options;
+  if (body !== undefined) checkSchema(route, body);
+  if (invalidBody !== undefined && typeof invalidBody !== 'function' && !POLICIES.includes(invalidBody)) {
+    throw new RangeError(`${route}: invalidBody is ${inspect(invalidBody)}: give 'close', 'error' or a function`);
+  }
+  if (invalidBody !== undefined && body === undefined) {
+    throw new TypeError(`${route}: invalidBody is for a route with a schema: give body as well`);
+  }
+  return options;
+}

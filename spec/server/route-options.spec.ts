@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as z from 'zod';
+import { Server } from '../../lib/server/server.ts';
+
+describe('the options of a route', () => {
+  const schema = z.object({});
+
+  /** Registers a route with options that its types would refuse. */
+  function register(options: unknown): Server {
+    return new Server().route('/a', () => {}, options as never);
+  }
+
+  it('are checked when it is registered', () => {
+    const wrong: [options: unknown, name: string, message: RegExp][] = [
+      [null, 'TypeError', /^route\('\/a', …\): options are an object, such as \{ body: schema \}, and not null$/],
+      ['body', 'TypeError', /and not 'body'$/],
+      [{ bodyy: schema }, 'TypeError', /"bodyy" is no option of a route: there are .*\bbody\b/],
+      [{ body: {} }, 'TypeError', /: body takes a Standard Schema, of zod .* and not \{\}$/],
+      [{ body: null }, 'TypeError', /and not null$/],
+      [{ body: { '~standard': { version: 2, validate() {} } } }, 'TypeError', /body takes a Standard Schema/],
+      [{ body: { '~standard': { version: 1 } } }, 'TypeError', /body takes a Standard Schema/],
+      [
+        { body: schema, invalidBody: 'ignore' },
+        'RangeError',
+        /invalidBody is 'ignore': give 'close', 'error' or a function$/,
+      ],
+      [{ invalidBody: 'close' }, 'TypeError', /invalidBody is for a route with a schema: give body as well$/],
+    ];
+    for (const [options, name, message] of wrong) assert.throws(() => register(options), { name, message });
+    for (const options of [undefined, {}, { body: undefined, invalidBody: undefined }, { body: schema }])
+      register(options);
+  });
+
+  it('register nothing when they are wrong', () => {
+    const server = new Server();
+    assert.throws(() => server.route('/a', () => {}, { body: {} } as never));
+    server.route('/a', () => {});
+  });
+
+  it('have no schema for a handler that reads the messages itself', async () => {
+    const server = register({ body: schema }).enableInnerWebsocketHandle('/a').port(0);
+    await assert.rejects(server.run(), { code: 'WS_ERR_INVALID_ROUTE', message: /the route "\/a" has a schema/ });
+  });
+});
