@@ -33,6 +33,9 @@ const LIMITS: ConnectionLimits = {
   closeTimeoutMs: 60_000,
   heartbeatIntervalMs: 0,
   idleTimeoutMs: 0,
+  maxMessagesPerSecond: Number.POSITIVE_INFINITY,
+  messageBurst: undefined,
+  rateLimitPolicy: 'wait',
 };
 
 /** How large a read is at most, and what a stream in memory takes before it asks to wait. */

@@ -130,6 +130,11 @@ const ERROR_TABLE = {
     closeCode: CloseCode.PolicyViolation,
     message: 'the peer does not read what it is sent; the option maxBackpressureBytes sets how much may wait for it',
   },
+  WS_ERR_RATE_LIMIT: {
+    class: 'LimitError',
+    closeCode: CloseCode.PolicyViolation,
+    message: 'the peer sends more messages than it may; the option maxMessagesPerSecond sets how many',
+  },
   WS_ERR_REQUEST_BODY_TOO_LARGE: {
     class: 'LimitError',
     message:

@@ -27,7 +27,7 @@ export type { PerMessageDeflateOptions } from './extensions/deflate-options.ts';
 export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
 export type { ConnectionEnd, EndCause, Traffic } from './net/connection-end.ts';
-export type { BackpressurePolicy } from './net/limits.ts';
+export type { BackpressurePolicy, RateLimitPolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';
 export type { AttachableServer } from './server/attachable.ts';

@@ -20,6 +20,7 @@ import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { RESOLVED, rejected, unwatched } from './promises.ts';
+import { RateLimiter } from './rate-limiter.ts';
 import { Transport } from './transport.ts';
 import { beginShare, isShareOver } from './turn-share.ts';
 
@@ -80,6 +81,7 @@ export class Connection {
   #owner: ConnectionOwner | undefined;
   /** Messages that no handler has taken. Made with the first that has to wait. */
   #inbox: Inbox | undefined;
+  #rateLimiter: RateLimiter | undefined;
   /** Whether bytes are being read, and their answers written: what else comes meanwhile has to wait. */
   #receiving = false;
   #ending: Ending | undefined;
@@ -140,7 +142,17 @@ export class Connection {
 
   /** Bytes that were received and have not been handed to anybody. */
   get receivedBytes(): number {
-    return this.#protocol.receivedBytes + (this.#inbox?.waitingBytes ?? 0) + (this.#intake?.unreadBytes ?? 0);
+    return (
+      this.#protocol.receivedBytes +
+      (this.#inbox?.waitingBytes ?? 0) +
+      (this.#intake?.unreadBytes ?? 0) +
+      (this.#rateLimiter?.waitingBytes ?? 0)
+    );
+  }
+
+  /** Messages that were thrown away, since the peer sent more than it may. */
+  get droppedMessages(): number {
+    return this.#rateLimiter?.dropped ?? 0;
   }
 
   /** For how long it has been open, in milliseconds. */
@@ -219,6 +231,8 @@ export class Connection {
     this.#protocol.sendClose(code, reason);
     this.#openEnding().begin(cause, error);
     this.#liveness.startClosing();
+    const early = this.#rateLimiter?.release();
+    if (early !== undefined) this.#tell(early);
     this.#intake?.resumeSoon();
   }
 
@@ -322,6 +336,11 @@ export class Connection {
   onMessage(data: string | Buffer): void {
     this.#liveness.active();
     this.#countMessage();
+    if (!this.#isRateLimited || this.#admit(data)) this.#tell(data);
+  }
+
+  /** Gives a message to the owner, or puts it in the queue. */
+  #tell(data: string | Buffer): void {
     if (this.#owner?.takeMessage(data) === true) return;
     const inbox = this.#openInbox();
     if (this.#protocol.state !== 'open') {
@@ -334,7 +353,7 @@ export class Connection {
 
   /** @internal */
   onLentMessage(bytes: Buffer, start: number, end: number): boolean {
-    if (this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
+    if (this.#isRateLimited || this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
     this.#liveness.active();
     this.#countMessage();
     return true;
@@ -402,7 +421,8 @@ export class Connection {
   /** Once this side is closing reading need not wait for the queue: the peer's Close frame is to be found. @internal */
   get mustPause(): boolean {
     if (this.#protocol.isOnHold) return true;
-    return this.#protocol.state === 'open' && this.#inbox?.isFull === true;
+    if (this.#protocol.state !== 'open') return false;
+    return this.#inbox?.isFull === true || this.#rateLimiter?.isWaiting === true;
   }
 
   /** Reads bytes, and then sends all answers at once: also those of handlers that take some ticks. @internal */
@@ -513,6 +533,43 @@ export class Connection {
     else if (messagesRead === MAX_MESSAGES_A_TURN || isShareOver()) this.#openIntake().yieldTurn();
   }
 
+  get #isRateLimited(): boolean {
+    return this.#limits.maxMessagesPerSecond !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Decides on a message of a peer that may not send as many as it likes. @returns whether it is to be told now */
+  #admit(data: string | Buffer): boolean {
+    // Of a connection that is closing only the Close frame is awaited.
+    if (this.#protocol.state !== 'open') return true;
+    this.#rateLimiter ??= this.#makeRateLimiter();
+    if (this.#rateLimiter.take()) return true;
+    switch (this.#limits.rateLimitPolicy) {
+      case 'wait':
+        this.#rateLimiter.keep(data);
+        this.#pause();
+        break;
+      case 'drop':
+        this.#rateLimiter.dropped++;
+        break;
+      case 'close':
+        this.#refuseRate(new LimitError('WS_ERR_RATE_LIMIT'));
+    }
+    return false;
+  }
+
+  #refuseRate(error: LimitError): void {
+    this.#fault('limit', error);
+    this.#protocol.fail(error);
+  }
+
+  // Apart from `#admit`, as the inbox.
+  #makeRateLimiter(): RateLimiter {
+    return new RateLimiter(this.#limits, (message) => {
+      this.#tell(message);
+      this.#intake?.resumeSoon();
+    });
+  }
+
   /** Has reading wait behind the message that is being told. */
   #pause(): void {
     this.#openIntake().pause();
@@ -556,6 +613,7 @@ export class Connection {
     if (ending.isFinished) return;
     ending.isFinished = true;
     this.#intake?.end();
+    this.#rateLimiter?.release();
     this.#inbox?.fail(this.#endError());
   }
 

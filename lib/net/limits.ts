@@ -21,8 +21,21 @@ export interface LivenessLimits {
   readonly idleTimeoutMs: number;
 }
 
+/** What to do with a message when a peer has sent as many as it may. */
+export type RateLimitPolicy = 'wait' | 'drop' | 'close';
+
+/** How many messages a peer may send. */
+export interface RateLimits {
+  /** Messages that a peer may send in a second, on average. Infinity: as many as it likes. */
+  readonly maxMessagesPerSecond: number;
+  /** Messages that it may send at once, when it was silent before. `undefined`: as many as in a second. */
+  readonly messageBurst: number | undefined;
+  /** Above that: `'wait'` has reading wait, `'drop'` throws the message away, `'close'` closes with 1008. */
+  readonly rateLimitPolicy: RateLimitPolicy;
+}
+
 /** The bounds of one connection. */
-export interface ConnectionLimits extends ProtocolLimits, InboxLimits, LivenessLimits {
+export interface ConnectionLimits extends ProtocolLimits, InboxLimits, LivenessLimits, RateLimits {
   /** Above this many bytes that have not left, `send` waits until they have. */
   readonly highWaterMarkBytes: number;
   /** Above this many bytes that have not left, `backpressurePolicy` decides. */

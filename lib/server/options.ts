@@ -9,7 +9,7 @@ import { isToken } from '../handshake/header-list.ts';
 import { type HostRule, isHost } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
-import type { BackpressurePolicy, ConnectionLimits } from '../net/limits.ts';
+import type { BackpressurePolicy, ConnectionLimits, RateLimitPolicy } from '../net/limits.ts';
 import { unknownName } from '../wording.ts';
 import { NAMES_ELSEWHERE } from './names-elsewhere.ts';
 
@@ -50,6 +50,15 @@ export interface ServerOptions {
    * message away, `'wait'` keeps it, so that only handlers that await their sends are bounded.
    */
   readonly backpressurePolicy?: BackpressurePolicy;
+  /** Messages that a WebSocket may send in a second, on average. Default: no limit. */
+  readonly maxMessagesPerSecond?: number;
+  /** Messages that it may send at once, when it was silent before. Default: as many as in a second, and at least 1. */
+  readonly messageBurst?: number;
+  /**
+   * What happens to a message above `maxMessagesPerSecond`: `'wait'` has it wait unread, so that the client has to, too
+   * (default), `'drop'` throws it away, `'close'` closes the WebSocket with 1008.
+   */
+  readonly rateLimitPolicy?: RateLimitPolicy;
   /** Largest body of a plain HTTP request; a larger one gets 413. Default 1 MiB. */
   readonly maxRequestBodyBytes?: number;
   /** Plain HTTP requests of one connection that may be under way at once; what is behind them is not read. Default 16. */
@@ -102,6 +111,9 @@ const DEFAULTS: ResolvedOptions = {
   highWaterMarkBytes: 64 * KIB,
   maxBackpressureBytes: 16 * MIB,
   backpressurePolicy: 'close',
+  maxMessagesPerSecond: Number.POSITIVE_INFINITY,
+  messageBurst: undefined,
+  rateLimitPolicy: 'wait',
   maxRequestBodyBytes: MIB,
   maxPipelinedRequests: 16,
   maxHeaderBytes: 16 * KIB,
@@ -149,11 +161,11 @@ function bound(name: string, value: unknown): unknown {
   return Math.min(Math.ceil(value as number), MAX_TIMER_MS);
 }
 
-/** Checks one value, and returns it. @throws {RangeError} */
-export function checkOption<T>(name: string, value: T): T {
+/** Checks one value, and returns it. @param owner - whose option it is, if not the server's. @throws {RangeError} */
+export function checkOption<T>(name: string, value: T, owner?: string): T {
   const advice = adviceFor(name, value);
   if (advice === undefined) return value;
-  throw new RangeError(`${name} is ${inspect(value)}: ${advice}`);
+  throw new RangeError(`${owner === undefined ? '' : `${owner}: `}${name} is ${inspect(value)}: ${advice}`);
 }
 
 /** What to give instead of a value that an option cannot have; `undefined` for one that it can. */
@@ -181,7 +193,10 @@ function adviceFor(name: string, value: unknown): string | undefined {
       return typeof value === 'boolean' || (typeof value === 'object' && value !== null)
         ? undefined
         : 'give true, false or its options, such as { thresholdBytes: 1024 }';
+    case 'messageBurst':
+      return typeof value === 'number' && value >= 1 ? undefined : 'give a number of messages from 1 on';
     case 'backpressurePolicy':
+    case 'rateLimitPolicy':
       return POLICIES.includes(value as string) ? undefined : `give one of ${POLICIES.join(', ')}`;
     default:
       if (typeof value === 'number' && (value > 0 || (value === 0 && MAY_BE_OFF.has(name)))) return undefined;

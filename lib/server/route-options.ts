@@ -1,5 +1,7 @@
 import { inspect } from 'node:util';
+import type { ConnectionLimits, RateLimitPolicy, RateLimits } from '../net/limits.ts';
 import { checkSchema, type InvalidBodyPolicy } from './body-schema.ts';
+import { checkOption } from './options.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
 /** Options of one route. */
@@ -11,6 +13,10 @@ export interface RouteOptions<Attributes extends object = object> {
   readonly body?: StandardSchema | undefined;
   /** What happens to a body that the schema does not take. Default `'close'`. */
   readonly invalidBody?: InvalidBodyPolicy<Attributes> | undefined;
+  /** In place of the server's, for the WebSockets of this route; as are the next two. */
+  readonly maxMessagesPerSecond?: number | undefined;
+  readonly messageBurst?: number | undefined;
+  readonly rateLimitPolicy?: RateLimitPolicy | undefined;
 }
 
 /** Those of a route that has a schema. */
@@ -18,7 +24,8 @@ export interface BodyRouteOptions<Attributes extends object, Json> extends Route
   readonly body: StandardSchema<unknown, Json>;
 }
 
-const NAMES: readonly string[] = ['body', 'invalidBody'];
+const RATE_LIMITS = ['maxMessagesPerSecond', 'messageBurst', 'rateLimitPolicy'] satisfies (keyof RateLimits)[];
+const NAMES: readonly string[] = ['body', 'invalidBody', ...RATE_LIMITS] satisfies (keyof RouteOptions)[];
 const POLICIES: readonly unknown[] = ['close', 'error'];
 
 /**
@@ -44,5 +51,12 @@ export function checkRouteOptions(route: string, options: RouteOptions): RouteOp
   if (invalidBody !== undefined && body === undefined) {
     throw new TypeError(`${route}: invalidBody is for a route with a schema: give body as well`);
   }
+  for (const name of RATE_LIMITS) if (options[name] !== undefined) checkOption(name, options[name], route);
   return options;
+}
+
+/** The limits of the WebSockets of a route: the server's, unless it has some of its own. */
+export function limitsOf<T extends ConnectionLimits>(options: RouteOptions, limits: T): T {
+  const own = RATE_LIMITS.filter((name) => options[name] !== undefined);
+  return own.length === 0 ? limits : { ...limits, ...Object.fromEntries(own.map((name) => [name, options[name]])) };
 }

@@ -1,9 +1,10 @@
 import { InvalidStateError } from '../errors.ts';
 import { closestName, show } from '../wording.ts';
-import type { ClosedHandler, Handler } from './hooks.ts';
+import type { ConnectionLimits } from '../net/limits.ts';
 import { withBodySchema } from './body-schema.ts';
-import type { RouteOptions } from './route-options.ts';
+import type { ClosedHandler, Handler } from './hooks.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
+import type { RouteOptions } from './route-options.ts';
 import type { SessionHandlers } from './websocket-session.ts';
 
 /** A handler and the pattern it is registered for. */
@@ -11,6 +12,8 @@ export interface Route {
   readonly pattern: string;
   readonly handler: Handler;
   readonly options: RouteOptions;
+  /** Those of its WebSockets, where they are not the server's. */
+  readonly limits: ConnectionLimits | undefined;
 }
 
 /** What runs for which path: routes, the middleware around them, and the hooks of a new WebSocket. */
@@ -32,10 +35,10 @@ export class Routes {
   }
 
   /** @throws {InvalidStateError} WS_ERR_DUPLICATE_ROUTE | WS_ERR_INVALID_ROUTE */
-  addRoute(pattern: string, handler: Handler, options: RouteOptions = {}): void {
+  addRoute(pattern: string, handler: Handler, options: RouteOptions = {}, limits?: ConnectionLimits): void {
     const { body, invalidBody = 'close' } = options;
     const checked = body === undefined ? handler : withBodySchema(body, invalidBody, handler);
-    this.#matcher.add(pattern, { pattern, handler: checked, options });
+    this.#matcher.add(pattern, { pattern, handler: checked, options, limits });
   }
 
   addBefore(handler: Handler): void {

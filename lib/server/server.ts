@@ -17,7 +17,7 @@ import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import type { RefusedHandler } from './refusal.ts';
-import { type BodyRouteOptions, checkRouteOptions, type RouteOptions } from './route-options.ts';
+import { type BodyRouteOptions, checkRouteOptions, limitsOf, type RouteOptions } from './route-options.ts';
 import { Routes } from './routes.ts';
 import type { ServerStats } from './stats.ts';
 import { closingError, Upgrades } from './upgrades.ts';
@@ -117,7 +117,8 @@ export class Server<Attributes extends object = object> {
   route(pattern: string, handler: Handler<Attributes>, options?: RouteOptions<Attributes>): this;
   route(pattern: string, handler: Handler<Attributes>, options: RouteOptions<Attributes> = {}): this {
     const route = `route('${pattern}', …)`;
-    this.#routes.addRoute(pattern, checkHandler(route, handler), checkRouteOptions(route, options as RouteOptions));
+    const checked = checkRouteOptions(route, options as RouteOptions);
+    this.#routes.addRoute(pattern, checkHandler(route, handler), checked, limitsOf(checked, this.#options));
     return this;
   }
 

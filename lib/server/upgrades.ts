@@ -14,11 +14,11 @@ import { Request } from './request.ts';
 import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
-import type { Routes } from './routes.ts';
+import type { Route, Routes } from './routes.ts';
 import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
 import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
-import { type SessionHandlers, type SessionHost, WebSocketSession } from './websocket-session.ts';
+import { type SessionHost, WebSocketSession } from './websocket-session.ts';
 
 /** Why upgrades are refused that come too late. */
 export function closingError(): HandshakeError {
@@ -178,7 +178,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
           'connections',
         );
       }
-      this.#open(exchange, upgrade, this.#routes.handlersOf(match.value), response, socket, head);
+      this.#open(exchange, upgrade, match.value, response, socket, head);
     };
     try {
       const pending = runHandlers(this.#middleware, ctx);
@@ -196,14 +196,22 @@ export class Upgrades implements UpgradeHost, SessionHost {
   #open(
     exchange: UpgradeExchange,
     upgrade: ServerUpgrade,
-    handlers: SessionHandlers,
+    route: Route,
     response: Response,
     socket: Duplex,
     head: Buffer,
   ): void {
     const acceptance = acceptUpgrade(upgrade, response, this.#options);
     exchange.accept(acceptance.head);
-    const session = new WebSocketSession(exchange.head, this, handlers, socket, this.#options, acceptance);
+    const handlers = this.#routes.handlersOf(route);
+    const session = new WebSocketSession(
+      exchange.head,
+      this,
+      handlers,
+      socket,
+      route.limits ?? this.#options,
+      acceptance,
+    );
     session.attributes = exchange.attributes;
     this.tally.addOpened();
     this.sessions.add(session);

@@ -299,6 +299,25 @@ example('validate.ts', (run) => {
   });
 });
 
+example('limit-the-rate.ts', (run) => {
+  it('has a client that sends too fast wait, and loses nothing', async () => {
+    const client = await open(run(), '/websocket');
+    const texts = Array.from({ length: 45 }, (_, i) => String(i));
+    for (const text of texts) client.send(text);
+    assert.deepEqual(await client.receiveAll(texts.length), texts);
+    await leave(client);
+  });
+
+  it('closes it on the route that says so', async () => {
+    const client = await open(run(), '/search');
+    for (let i = 0; i < 50; i++) client.send('a');
+    assert.deepEqual(await client.receiveAll(5), new Array(5).fill('results for a'));
+    const { code, reason } = await client.receiveClose();
+    assert.equal(code, 1008);
+    assert.match(reason, /sends more messages than it may/);
+  });
+});
+
 describe('docs/examples/attach-https.ts', TIMEOUT, () => {
   tested.add('attach-https.ts');
   const directory = mkdtempSync(join(tmpdir(), 'hyperlane-tls-'));

@@ -131,6 +131,7 @@ describe('docs/reference/options.md', () => {
       if (typeof value !== 'number' || name === 'port') continue;
       const units = {
         maxQueuedMessages: 'A number of messages',
+        maxMessagesPerSecond: 'A number of messages',
         maxConnections: 'A number of WebSockets',
         maxPipelinedRequests: 'A number of requests',
       };

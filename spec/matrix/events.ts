@@ -1,5 +1,5 @@
-import type { ServerOptions } from '../../lib/server/options.ts';
 import { TICK_MS } from '../../lib/net/timer-wheel.ts';
+import type { ServerOptions } from '../../lib/server/options.ts';
 import { settle } from '../support/watchdog.ts';
 import { clientFrame } from '../support/ws-client.ts';
 import type { Cell } from './cell.ts';

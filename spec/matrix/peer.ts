@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ZlibPeer } from '../support/zlib-peer.ts';
 import { clientFrame, closeFrame, httpRequest } from '../support/ws-client.ts';
+import type { ZlibPeer } from '../support/zlib-peer.ts';
 
 const FIN = 0x80;
 const RSV1 = 0x40;

@@ -1,7 +1,7 @@
+import { clientFrame, closeFrame } from '../support/ws-client.ts';
+import { ZlibPeer } from '../support/zlib-peer.ts';
 import { Finding, ORACLE } from './finding.ts';
 import type { Link, LinkEvents } from './link.ts';
-import { ZlibPeer } from '../support/zlib-peer.ts';
-import { clientFrame, closeFrame } from '../support/ws-client.ts';
 
 /** A message that a peer has sent whole. */
 export interface SentMessage {

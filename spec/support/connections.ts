@@ -67,6 +67,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   closeTimeoutMs: 60_000,
   heartbeatIntervalMs: 0,
   idleTimeoutMs: 0,
+  maxMessagesPerSecond: Number.POSITIVE_INFINITY,
+  messageBurst: undefined,
+  rateLimitPolicy: 'wait',
 };
 
 /** What a connection is failed with for a handler that threw. */
