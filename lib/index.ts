@@ -33,6 +33,7 @@ export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server
 export type { AttachableServer } from './server/attachable.ts';
 export type { InvalidBodyPolicy } from './server/body-schema.ts';
 export { Context } from './server/context.ts';
+export type { CookieOptions } from './server/cookies.ts';
 export type { ClosedHandler, Handler } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
 export type { Refusal, RefusedHandler } from './server/refusal.ts';

@@ -15,6 +15,8 @@ const WARNINGS = {
     "another 'upgrade' listener of the server that this one is attached to answers a path that has a route here: leave each path to one of them",
   WS_WARN_UPGRADE_REFUSED:
     'this is said once for each reason, and server.onUpgradeRefused((request, refusal) => …) is told of all',
+  WS_WARN_COOKIE_ON_WEBSOCKET:
+    'setResponseCookie does nothing on a WebSocket, whose response has been sent: set the cookie in upgradeMiddleware, or over plain HTTP',
 } as const;
 
 /** A stable identifier of a warning. */

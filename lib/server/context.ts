@@ -4,6 +4,7 @@ import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
+import type { CookieOptions } from './cookies.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, CheckedRequest, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
@@ -122,6 +123,16 @@ export class Context<Attributes extends object = object, out Json = unknown> {
     return this.getRequest().getHeaders();
   }
 
+  /** The value of a cookie, decoded; `undefined` if there is none of that name. */
+  getRequestCookie(name: string): string | undefined {
+    return this.getRequest().getCookie(name);
+  }
+
+  /** All cookies, decoded. The map is made anew at each call. */
+  getRequestCookies(): ReadonlyMap<string, string> {
+    return this.getRequest().getCookies();
+  }
+
   /** The body: a text message is a string, anything else a Buffer, which is the handler's own. */
   getRequestBody(): Body {
     return this.#request === undefined ? this.#ownBody() : this.#request.getBody();
@@ -228,6 +239,19 @@ export class Context<Attributes extends object = object, out Json = unknown> {
 
   getResponseHeader(name: string): string | undefined {
     return this.getResponse().getHeader(name);
+  }
+
+  /**
+   * Adds a cookie to the response, in place of one of the same name, domain and path. In an upgrade middleware it goes out
+   * with the 101; once a WebSocket is open there is no response, and a warning says so.
+   *
+   * @param value - any text: it is percent-encoded, and `getRequestCookie` decodes it
+   * @throws {TypeError | RangeError} for what a browser would not take
+   */
+  setResponseCookie(name: string, value: string, options?: CookieOptions): this {
+    this.getResponse().setCookie(name, value, options);
+    if (this.#exchange.isWebSocket) warnOnce('WS_WARN_COOKIE_ON_WEBSOCKET');
+    return this;
   }
 
   setResponseBody(body: Body): this {

@@ -3,6 +3,7 @@ import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { lend } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { kindOf } from '../wording.ts';
+import { readCookie, readCookies } from './cookies.ts';
 import type { RequestHead } from './request-head.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
@@ -74,6 +75,16 @@ export class Request {
   /** All headers, names in lower case. */
   getHeaders(): ReadonlyMap<string, string> {
     return this.#head.headers;
+  }
+
+  /** The value of a cookie, decoded; `undefined` if there is none of that name. RFC 6265 §4.2. */
+  getCookie(name: string): string | undefined {
+    return readCookie(this.#head.header('cookie'), name);
+  }
+
+  /** All cookies, decoded. The map is made anew at each call. */
+  getCookies(): ReadonlyMap<string, string> {
+    return readCookies(this.#head.header('cookie'));
   }
 
   /** The body: a text message is a string, anything else a Buffer, which is the caller's own. */

@@ -1,6 +1,10 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { notABody, show } from '../wording.ts';
+import { type CookieOptions, formatCookie, isSameCookie } from './cookies.ts';
 import type { Body } from './request.ts';
+
+/** The key of a header that may have several lines which cannot be joined. */
+const SET_COOKIE = 'set-cookie';
 
 /** The value of a header: a list where it has several lines, such as two of Set-Cookie. */
 export type HeaderValue = string | readonly string[];
@@ -71,6 +75,19 @@ export class Response {
     if (values.length === 0) this.#headers.delete(key);
     else this.#headers.set(key, [name, values]);
     return this;
+  }
+
+  /**
+   * Adds a cookie, in place of one of the same name, domain and path. RFC 6265 §4.1.
+   *
+   * @param value - any text: it is percent-encoded, and `Request.getCookie` decodes it
+   * @throws {TypeError | RangeError} for what a browser would not take
+   */
+  setCookie(name: string, value: string, options: CookieOptions = {}): this {
+    const line = formatCookie(name, value, options);
+    const before = this.#headers.get(SET_COOKIE)?.[1] ?? [];
+    const lines = typeof before === 'string' ? [before] : before;
+    return this.setHeader('Set-Cookie', [...lines.filter((other) => !isSameCookie(other, line)), line]);
   }
 
   getBody(): Body {
