@@ -32,6 +32,7 @@ export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';
 export type { AttachableServer } from './server/attachable.ts';
 export type { InvalidBodyPolicy } from './server/body-schema.ts';
+export type { Connections, ServerConnection } from './server/connections.ts';
 export { Context } from './server/context.ts';
 export type { CookieOptions } from './server/cookies.ts';
 export type { ClosedHandler, Handler } from './server/hooks.ts';

@@ -17,6 +17,8 @@ const WARNINGS = {
     'this is said once for each reason, and server.onUpgradeRefused((request, refusal) => …) is told of all',
   WS_WARN_COOKIE_ON_WEBSOCKET:
     'setResponseCookie does nothing on a WebSocket, whose response has been sent: set the cookie in upgradeMiddleware, or over plain HTTP',
+  WS_WARN_SLOW_HOOK:
+    'it holds back every message of its WebSocket, or the client that waits for the upgrade: have it end soon',
 } as const;
 
 /** A stable identifier of a warning. */

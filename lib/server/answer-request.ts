@@ -22,7 +22,7 @@ export async function answerRequest(exchange: HttpExchange, routes: Routes, repo
   let ctx = new Context(exchange, Buffer.alloc(0), response);
   try {
     ctx = new Context(exchange, await exchange.readBody(), response);
-    await runHandlers(routes.handlersOf(match?.value).message, ctx);
+    await runHandlers(routes.httpHandlersOf(match?.value), ctx);
     if (ctx.getClosed()) await exchange.close(response);
     else await exchange.finish(response);
   } catch (error) {

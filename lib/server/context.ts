@@ -4,11 +4,13 @@ import { lend, own } from '../codec/borrowed.ts';
 import { InvalidStateError } from '../errors.ts';
 import { unwatched } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
+import type { ServerConnection } from './connections.ts';
 import type { CookieOptions } from './cookies.ts';
 import type { Exchange } from './exchange.ts';
 import { type Body, CheckedRequest, Request } from './request.ts';
 import type { SocketAddress } from './request-head.ts';
 import { type HeaderValue, Response } from './response.ts';
+import { stringifyJson } from './stringify-json.ts';
 import { compressOf, type SendOptions, type WebSocketStream } from './websocket-stream.ts';
 
 /** The body: is the handlers' own; is lent; and was read where it lies, or lay. */
@@ -21,7 +23,7 @@ const CLOSE = 1;
 const LOOK_FOR_BODY = 2;
 
 /** The type of a key where the application declares no attributes: any name goes then, and none where it does. */
-type AnyKey<Attributes> = [keyof Attributes] extends [never] ? string : never;
+export type AnyKey<Attributes> = [keyof Attributes] extends [never] ? string : never;
 
 /**
  * What a handler gets: the request, the response, and the connection they belong to. The same for a plain HTTP request
@@ -63,6 +65,11 @@ export class Context<Attributes extends object = object, out Json = unknown> {
   /** The stream of a WebSocket; `undefined` for plain HTTP, and once the peer is gone. */
   getStream(): WebSocketStream | undefined {
     return this.#exchange.stream;
+  }
+
+  /** The WebSocket as `server.connections` shows it, also when the peer is gone; `undefined` before it is open, and for plain HTTP. */
+  getConnection(): ServerConnection<Attributes> | undefined {
+    return this.#exchange.shown as ServerConnection<Attributes> | undefined;
   }
 
   /** Where the peer is; `undefined` where the transport has no addresses. */
@@ -307,7 +314,7 @@ export class Context<Attributes extends object = object, out Json = unknown> {
    * @throws {TypeError} for what JSON does not have: `undefined`, a function, a circle, a BigInt
    */
   sendResponseJson(value: unknown, options?: SendOptions): Promise<void> {
-    const text = stringify(value);
+    const text = stringifyJson('sendResponseJson', value);
     if (this.#exchange.isWebSocket || this.#exchange.isStarted) return this.sendResponseBody(text, options);
     const response = this.getResponse();
     if (response.getHeader('content-type') === undefined) response.setHeader('Content-Type', 'application/json');
@@ -404,10 +411,4 @@ export class Context<Attributes extends object = object, out Json = unknown> {
     this.#exchange.attributes?.clear();
     return this;
   }
-}
-
-function stringify(value: unknown): string {
-  const text: string | undefined = JSON.stringify(value);
-  if (text !== undefined) return text;
-  throw new TypeError(`sendResponseJson takes a value that JSON has, and not one of type ${typeof value}`);
 }

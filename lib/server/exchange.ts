@@ -1,3 +1,4 @@
+import type { ServerConnection } from './connections.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import type { WebSocketStream } from './websocket-stream.ts';
@@ -10,6 +11,8 @@ export interface Exchange {
   readonly isStarted?: boolean;
   /** The stream of a WebSocket whose peer is there. */
   readonly stream: WebSocketStream | undefined;
+  /** What shows a WebSocket to others. */
+  readonly shown?: ServerConnection;
   /** Values that handlers keep; a WebSocket's are shared by all its messages. Made when first needed. */
   attributes: Map<string, unknown> | undefined;
   /** @param compress - of a message: whether to compress it, as in `SendOptions` */

@@ -38,6 +38,14 @@ export function answerNotFound(ctx: Context): void {
   if (!response.isSet) response.setStatusCode(404).setBody('no route has this path');
 }
 
+/** Stands for a route that is for WebSockets, and was asked for without an upgrade. RFC 9110 §15.5.22. */
+export function answerUpgradeRequired(ctx: Context): void {
+  const response = ctx.getResponse();
+  if (response.isSet) return;
+  response.setStatusCode(426).setHeader('Upgrade', 'websocket').setHeader('Connection', 'Upgrade');
+  response.setBody('this path is for WebSockets');
+}
+
 /**
  * Runs the handlers that are still to run for `ctx`, one after the other, until one takes time or has aborted the request.
  *

@@ -22,6 +22,10 @@ export class Roster<T> {
     return this.#members.values();
   }
 
+  has(member: T): boolean {
+    return this.#members.has(member);
+  }
+
   add(member: T): void {
     this.#members.add(member);
   }

@@ -1,11 +1,23 @@
 import { inspect } from 'node:util';
 import type { ConnectionLimits, RateLimitPolicy, RateLimits } from '../net/limits.ts';
 import { checkSchema, type InvalidBodyPolicy } from './body-schema.ts';
+import { checkHandler, type ClosedHandler, type Handler } from './hooks.ts';
 import { checkOption } from './options.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
 /** Options of one route. */
 export interface RouteOptions<Attributes extends object = object> {
+  /**
+   * What the route is for, unless for both: on one for `'websocket'` a plain request gets 426, on one for `'http'` an upgrade
+   * request gets 404.
+   */
+  readonly only?: 'websocket' | 'http' | undefined;
+  /** Runs for each upgrade request to this route, behind those given to `upgradeMiddleware`; refuses as they do. */
+  readonly upgrade?: Handler<Attributes> | undefined;
+  /** Runs when a WebSocket of this route is open, behind those given to `onWebsocketConnected`. */
+  readonly connected?: Handler<Attributes> | undefined;
+  /** Is told how a WebSocket of this route ended, behind those given to `onWebsocketClosed`. */
+  readonly closed?: ClosedHandler<Attributes> | undefined;
   /**
    * What the body of a message or a request has to be: a Standard Schema (https://standardschema.dev), of zod, valibot or
    * arktype for example. `getRequestBodyJson()` is then what the schema makes of it.
@@ -25,7 +37,15 @@ export interface BodyRouteOptions<Attributes extends object, Json> extends Route
 }
 
 const RATE_LIMITS = ['maxMessagesPerSecond', 'messageBurst', 'rateLimitPolicy'] satisfies (keyof RateLimits)[];
-const NAMES: readonly string[] = ['body', 'invalidBody', ...RATE_LIMITS] satisfies (keyof RouteOptions)[];
+const HOOKS = ['upgrade', 'connected', 'closed'] satisfies (keyof RouteOptions)[];
+const NAMES: readonly string[] = [
+  'only',
+  ...HOOKS,
+  'body',
+  'invalidBody',
+  ...RATE_LIMITS,
+] satisfies (keyof RouteOptions)[];
+const KINDS: readonly unknown[] = ['websocket', 'http'];
 const POLICIES: readonly unknown[] = ['close', 'error'];
 
 /**
@@ -43,7 +63,15 @@ export function checkRouteOptions(route: string, options: RouteOptions): RouteOp
       throw new TypeError(`${route}: "${name}" is no option of a route: there are ${NAMES.join(', ')}`);
     }
   }
-  const { body, invalidBody } = options;
+  const { only, body, invalidBody } = options;
+  if (only !== undefined && !KINDS.includes(only)) {
+    throw new RangeError(`${route}: only is ${inspect(only)}: give 'websocket' or 'http'`);
+  }
+  for (const name of HOOKS) {
+    if (options[name] === undefined) continue;
+    checkHandler(`${route}: ${name}`, options[name]);
+    if (only === 'http') throw new TypeError(`${route}: ${name} is for WebSockets, and the route is only for 'http'`);
+  }
   if (body !== undefined) checkSchema(route, body);
   if (invalidBody !== undefined && typeof invalidBody !== 'function' && !POLICIES.includes(invalidBody)) {
     throw new RangeError(`${route}: invalidBody is ${inspect(invalidBody)}: give 'close', 'error' or a function`);

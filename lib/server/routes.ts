@@ -2,9 +2,10 @@ import { InvalidStateError } from '../errors.ts';
 import { closestName, show } from '../wording.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { withBodySchema } from './body-schema.ts';
-import type { ClosedHandler, Handler } from './hooks.ts';
+import { answerUpgradeRequired, type ClosedHandler, type Handler } from './hooks.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
 import type { RouteOptions } from './route-options.ts';
+import { connectedHook } from './slow-hooks.ts';
 import type { SessionHandlers } from './websocket-session.ts';
 
 /** A handler and the pattern it is registered for. */
@@ -28,6 +29,7 @@ export class Routes {
   readonly #notFound: Handler;
   /** The handlers of each pattern in order, made when first needed and again after a registration. */
   readonly #chains = new Map<string, SessionHandlers>();
+  readonly #httpChains = new Map<string, readonly Handler[]>();
 
   /** @param notFound - runs in place of a route for a path that has none */
   constructor(notFound: Handler) {
@@ -43,46 +45,76 @@ export class Routes {
 
   addBefore(handler: Handler): void {
     this.#before.push(handler);
-    this.#chains.clear();
+    this.#clearChains();
   }
 
   addAfter(handler: Handler): void {
     this.#after.push(handler);
-    this.#chains.clear();
+    this.#clearChains();
   }
 
   addConnected(handler: Handler): void {
     this.#connected.push(handler);
-    this.#chains.clear();
+    this.#clearChains();
   }
 
   addClosed(handler: ClosedHandler): void {
     this.#closed.push(handler);
-    this.#chains.clear();
+    this.#clearChains();
   }
 
   setOwnsStream(pattern: string, ownsStream: boolean): void {
     if (ownsStream) this.#inner.add(pattern);
     else this.#inner.delete(pattern);
-    this.#chains.clear();
+    this.#clearChains();
   }
 
   match(path: string): RouteMatch<Route> | undefined {
     return this.#matcher.match(path);
   }
 
-  /** The handlers of a route, or of a path that has none, in the order they run. */
-  handlersOf(route: Route | undefined): SessionHandlers {
-    const key = route?.pattern ?? '';
-    let handlers = this.#chains.get(key);
+  /** Finds the route of a path for a WebSocket. */
+  matchUpgrade(path: string): RouteMatch<Route> | undefined {
+    const match = this.#matcher.match(path);
+    return match?.value.options.only === 'http' ? undefined : match;
+  }
+
+  /** The handlers of a route for its WebSockets, in the order they run. */
+  handlersOf(route: Route): SessionHandlers {
+    const { pattern, handler, options } = route;
+    let handlers = this.#chains.get(pattern);
     if (handlers === undefined) {
-      const message = [...this.#before, route?.handler ?? this.#notFound, ...this.#after];
-      const ownsStream = this.#inner.has(key);
-      const opening = ownsStream ? [...this.#connected, ...message] : [...this.#connected];
-      handlers = { opening, message, ownsStream, closed: [...this.#closed] };
-      this.#chains.set(key, handlers);
+      const message = [...this.#before, handler, ...this.#after];
+      const ownsStream = this.#inner.has(pattern);
+      const connected = [...this.#connected];
+      const hooks = connected.map(() => connectedHook(`onWebsocketConnected, on the route "${pattern}"`));
+      if (options.connected !== undefined) {
+        connected.push(options.connected);
+        hooks.push(connectedHook(`route('${pattern}', …, { connected })`));
+      }
+      const opening = ownsStream ? [...connected, ...message] : connected;
+      const closed = options.closed === undefined ? [...this.#closed] : [...this.#closed, options.closed];
+      handlers = { pattern, opening, hooks, message, ownsStream, closed };
+      this.#chains.set(pattern, handlers);
     }
     return handlers;
+  }
+
+  /** The handlers of plain HTTP for a route, or for a path that has none, in the order they run. */
+  httpHandlersOf(route: Route | undefined): readonly Handler[] {
+    const key = route?.pattern ?? '';
+    let handlers = this.#httpChains.get(key);
+    if (handlers === undefined) {
+      const forRoute = route?.options.only === 'websocket' ? answerUpgradeRequired : route?.handler;
+      handlers = [...this.#before, forRoute ?? this.#notFound, ...this.#after];
+      this.#httpChains.set(key, handlers);
+    }
+    return handlers;
+  }
+
+  #clearChains(): void {
+    this.#chains.clear();
+    this.#httpChains.clear();
   }
 
   /**
@@ -93,6 +125,12 @@ export class Routes {
   check(): void {
     for (const pattern of this.#inner) {
       const route = this.#matcher.get(pattern);
+      if (route?.options.only === 'http') {
+        throw new InvalidStateError(
+          'WS_ERR_INVALID_ROUTE',
+          `the route "${pattern}" is only for 'http', and enableInnerWebsocketHandle is for WebSockets: leave out one of the two`,
+        );
+      }
       if (route?.options.body !== undefined) {
         throw new InvalidStateError(
           'WS_ERR_INVALID_ROUTE',

@@ -11,6 +11,7 @@ import { answerRequest } from './answer-request.ts';
 import { type AttachOptions, type HandleUpgradeOptions, readAttributes } from './attach-options.ts';
 import type { AttachableServer } from './attachable.ts';
 import { Attachments } from './attachments.ts';
+import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
 import { answerNotFound, type ClosedHandler, checkHandler, type Handler } from './hooks.ts';
 import { HttpListener } from './http-listener.ts';
@@ -221,6 +222,11 @@ export class Server<Attributes extends object = object> {
   /** The address and port it listens on, `undefined` when it does not. */
   address(): AddressInfo | undefined {
     return this.#listener?.address;
+  }
+
+  /** The WebSockets that are open: for a page of the operator, a message to one of them, or its end. */
+  get connections(): Connections<Attributes> {
+    return this.#upgrades.connections as Connections<Attributes>;
   }
 
   /** Counters, for metrics: a copy of what they are now. */

@@ -6,8 +6,9 @@ import type { UpgradeHead } from '../handshake/upgrade.ts';
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import { surviveErrors } from '../net/transport.ts';
 import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
+import { Connections, type ServerConnection } from './connections.ts';
 import { Context } from './context.ts';
-import { type Handler, runHandlers } from './hooks.ts';
+import type { Handler } from './hooks.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type Refusal, RefusalWarnings, type RefusedHandler } from './refusal.ts';
 import { Request } from './request.ts';
@@ -15,6 +16,7 @@ import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Route, Routes } from './routes.ts';
+import { runHooks, upgradeHook } from './slow-hooks.ts';
 import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
 import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
@@ -44,6 +46,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
   readonly #middleware: Handler[] = [];
   readonly #refused: RefusedHandler[] = [];
   readonly #warnings = new RefusalWarnings();
+  readonly connections: Connections = new Connections(this.sessions);
 
   /** @param options - may change: what counts is what they are when a request comes */
   constructor(options: ResolvedOptions, routes: Routes, reportError: ReportError) {
@@ -97,7 +100,12 @@ export class Upgrades implements UpgradeHost, SessionHost {
     else void this.#tellRefused(exchange, refusal);
   }
 
+  show(session: WebSocketSession): ServerConnection {
+    return this.connections.of(session);
+  }
+
   onSessionClosed(session: WebSocketSession, { cause }: ConnectionEnd): void {
+    this.connections.forget(session);
     this.tally.addClosed(cause);
     if (session.hasClosedHandlers) this.departing.add(session);
     this.sessions.delete(session);
@@ -158,6 +166,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
   #decide(exchange: UpgradeExchange, upgrade: ServerUpgrade, socket: Duplex, head: Buffer): void {
     const match = this.#routes.match(exchange.head.rawPath);
     if (match !== undefined) exchange.head.params = match.params;
+    const route = match?.value.options.only === 'http' ? undefined : match?.value;
     const ctx = new Context(exchange, '');
     const decide = () => {
       if (exchange.isOver) {
@@ -170,6 +179,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
         return;
       }
       if (match === undefined) throw new HandshakeError(404, 'no route has this path', 'route');
+      if (route === undefined) throw new HandshakeError(404, 'the route of this path is not for WebSockets', 'route');
       if (this.isClosing) throw closingError();
       if (this.sessions.size >= this.#options.maxConnections) {
         throw new HandshakeError(
@@ -178,10 +188,10 @@ export class Upgrades implements UpgradeHost, SessionHost {
           'connections',
         );
       }
-      this.#open(exchange, upgrade, match.value, response, socket, head);
+      this.#open(exchange, upgrade, route, response, socket, head);
     };
     try {
-      const pending = runHandlers(this.#middleware, ctx);
+      const pending = this.#runMiddleware(ctx, route);
       if (pending === undefined) {
         decide();
         return;
@@ -191,6 +201,14 @@ export class Upgrades implements UpgradeHost, SessionHost {
     } catch (error) {
       void this.#refuse(exchange, error, ctx);
     }
+  }
+
+  #runMiddleware(ctx: Context, route: Route | undefined): Promise<void> | undefined {
+    const forRoute = route?.options.upgrade;
+    const hooks = forRoute === undefined ? this.#middleware : [...this.#middleware, forRoute];
+    return runHooks(hooks, ctx, (index) =>
+      upgradeHook(index < this.#middleware.length ? 'upgradeMiddleware' : `route('${route?.pattern}', …, { upgrade })`),
+    );
   }
 
   #open(

@@ -9,18 +9,22 @@ import { RESOLVED, rejected } from '../net/promises.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { BodyRefusal } from './body-schema.ts';
+import type { ConnectionSource, ServerConnection } from './connections.ts';
 import { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { type ClosedHandler, type Handler, runHandlers, runUntilPending } from './hooks.ts';
+import { type ClosedHandler, type Handler, runUntilPending } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { type Resumable, resumeAfter } from './resume-after.ts';
+import { type HookInfo, runHooks } from './slow-hooks.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /** What sessions ask of their server. */
 export interface SessionHost {
   /** Is told of an error of user code. Never throws. */
   reportError(error: unknown, ctx: Context): Promise<void>;
+  /** What shows a session to others. */
+  show(session: WebSocketSession): ServerConnection;
   /** Is told that the connection of a session is over, and how it ended. */
   onSessionClosed(session: WebSocketSession, end: ConnectionEnd): void;
   /** Is told that all its handlers are done, the last of which were told of the end. Only of a session that has such. */
@@ -29,8 +33,11 @@ export interface SessionHost {
 
 /** How the handlers of a route are run for a WebSocket. */
 export interface SessionHandlers {
+  readonly pattern: string;
   /** Run once the WebSocket is open: the hooks, and behind them the handlers of a route that owns its stream. */
   readonly opening: readonly Handler[];
+  /** What is said of a hook that does not end: of those in `opening`, in the same order. */
+  readonly hooks: readonly HookInfo[];
   /** Run for each message, unless they own the stream. */
   readonly message: readonly Handler[];
   /** Whether the handlers own the stream: they run at once, and read the messages themselves. */
@@ -52,7 +59,7 @@ let warned = false;
  * A WebSocket on the server, from the upgrade request to the end: runs the handlers of its route for each message, one
  * at a time and in order.
  */
-export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
+export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, ConnectionSource {
   readonly head: RequestHead;
   attributes: Map<string, unknown> | undefined;
   readonly #host: SessionHost;
@@ -104,6 +111,18 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
 
   get isWebSocket(): boolean {
     return true;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  get pattern(): string {
+    return this.#handlers.pattern;
+  }
+
+  get shown(): ServerConnection {
+    return this.#host.show(this);
   }
 
   get stream(): WebSocketStream | undefined {
@@ -246,7 +265,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable {
   async #open(): Promise<void> {
     const ctx = new Context(this, '');
     try {
-      await runHandlers(this.#handlers.opening, ctx);
+      await runHooks(this.#handlers.opening, ctx, (index) => this.#handlers.hooks[index]);
     } catch (error) {
       this.#fail(error, ctx);
     }

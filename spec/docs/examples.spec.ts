@@ -318,6 +318,36 @@ example('limit-the-rate.ts', (run) => {
   });
 });
 
+example('connections.ts', (run) => {
+  const login = async (user: string) => open(run(), '/chat', { Cookie: `user=${user}` });
+  const admin = (path: string, method = 'GET') => fetch(`http://127.0.0.1:${run().port}/admin${path}`, { method });
+
+  it('refuses whoever has no name, and plain requests to the chat', async () => {
+    assert.equal((await ask(run(), '/chat')).status, 401);
+    assert.equal((await fetch(`http://127.0.0.1:${run().port}/chat`)).status, 426);
+  });
+
+  it('sends to one user, and tells when that is not there', async () => {
+    const [ada, alan] = await Promise.all([login('Ada'), login('Alan')]);
+    ada.send('{"to":"Alan","text":"Hello"}').send('{"to":"Grace","text":"Are you there?"}');
+    assert.equal(await alan.receive(), '{"from":"Ada","text":"Hello"}');
+    assert.equal(await ada.receive(), '{"error":"Grace is not here"}');
+    await leave(ada, alan);
+  });
+
+  it('lists who is there, and closes one of them', async () => {
+    const ada = await login('Ada');
+    const listed = (await (await admin('/connections')).json()) as { id: string; user: string }[];
+    const { id, ...shown } = listed.find(({ user }) => user === 'Ada')!;
+    assert.deepEqual(Object.keys(shown), ['user', 'address', 'path', 'since', 'messages', 'unsentBytes']);
+    assert.equal((await admin(`/kick/${id}`)).status, 405);
+    assert.equal((await admin(`/kick/${id}`, 'POST')).status, 204);
+    assert.deepEqual(await ada.receiveClose(), { code: 4001, reason: 'kicked by the operator' });
+    await sleep(50);
+    assert.equal((await admin(`/kick/${id}`, 'POST')).status, 404);
+  });
+});
+
 describe('docs/examples/attach-https.ts', TIMEOUT, () => {
   tested.add('attach-https.ts');
   const directory = mkdtempSync(join(tmpdir(), 'hyperlane-tls-'));

@@ -8,6 +8,7 @@ import { BroadcastMap } from '../../lib/broadcast/broadcast-map.ts';
 import { BroadcastReceiver } from '../../lib/broadcast/broadcast-receiver.ts';
 import { Receive } from '../../lib/channel/receive.ts';
 import { describeError, ERROR_CODES } from '../../lib/errors.ts';
+import { Connections, ServerConnection } from '../../lib/server/connections.ts';
 import { Context } from '../../lib/server/context.ts';
 import { resolveOptions } from '../../lib/server/options.ts';
 import { Request } from '../../lib/server/request.ts';
@@ -28,6 +29,8 @@ interface Documented {
 
 const CLASSES: readonly Documented[] = [
   { class: Server, page: 'docs/reference/server.md' },
+  { class: Connections, page: 'docs/reference/connections.md', below: 'Connections' },
+  { class: ServerConnection, page: 'docs/reference/connections.md', below: 'ServerConnection' },
   { class: Context, page: 'docs/reference/context.md' },
   { class: Request, page: 'docs/reference/request.md' },
   { class: Response, page: 'docs/reference/response.md' },

@@ -25,10 +25,19 @@ describe('the options of a route', () => {
         'RangeError',
         /invalidBody is 'ignore': give 'close', 'error' or a function$/,
       ],
+      [{ only: 'ws' }, 'RangeError', /only is 'ws': give 'websocket' or 'http'$/],
+      [{ connected: 5 }, 'TypeError', /^route\('\/a', …\): connected: a handler is a function/],
+      [{ only: 'http', closed: () => {} }, 'TypeError', /closed is for WebSockets, and the route is only for 'http'$/],
       [{ invalidBody: 'close' }, 'TypeError', /invalidBody is for a route with a schema: give body as well$/],
     ];
     for (const [options, name, message] of wrong) assert.throws(() => register(options), { name, message });
-    for (const options of [undefined, {}, { body: undefined, invalidBody: undefined }, { body: schema }])
+    for (const options of [
+      undefined,
+      {},
+      { body: undefined, invalidBody: undefined },
+      { body: schema },
+      { only: 'websocket', upgrade: () => {}, connected: undefined },
+    ])
       register(options);
   });
 

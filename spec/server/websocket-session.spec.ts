@@ -34,13 +34,16 @@ describe('WebSocketSession, by itself', () => {
     const closed: WebSocketSession[] = [];
     const done: WebSocketSession[] = [];
     const handlers: SessionHandlers = {
+      pattern: '/',
       closed: [],
       opening: [],
+      hooks: [],
       message: [(ctx) => void handled.push(ctx.getRequestBodyString())],
       ownsStream: false,
       ...changes,
     };
     const host = {
+      show: () => assert.fail('nobody asks'),
       reportError: async (error: unknown, ctx: Context) => void reported.push({ error, ctx }),
       onSessionClosed: (session: WebSocketSession) => void closed.push(session),
       onSessionDone: (session: WebSocketSession) => void done.push(session),
