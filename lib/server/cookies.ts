@@ -174,8 +174,8 @@ export function isSameCookie(line: string, other: string): boolean {
 
 function identityOf(line: string): string {
   const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
-  const valueOf = (name: string) =>
+  const attribute = (name: string) =>
     attributes.findLast((part) => part.toLowerCase().startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
-  const domain = valueOf('domain').toLowerCase().replace(/^\./, '');
-  return `${pair.slice(0, pair.indexOf('='))};${domain};${valueOf('path')}`;
+  const domain = attribute('domain').toLowerCase().replace(/^\./, '');
+  return `${pair.slice(0, pair.indexOf('='))};${domain};${attribute('path')}`;
 }
