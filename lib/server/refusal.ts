@@ -19,6 +19,9 @@ export interface Refusal {
 /** User code that is told of a refused upgrade request, when it is answered. It may return a promise. */
 export type RefusedHandler = (request: Request, refusal: Refusal) => void | Promise<void>;
 
+/** What is said of an upgrade to a route that is for plain HTTP. */
+export const NOT_FOR_WEBSOCKETS = 'the route of this path is not for WebSockets';
+
 /** How much is shown of what a client has sent. */
 const MAX_SHOWN = 200;
 
@@ -53,6 +56,7 @@ function explain(
     case 'shutdown':
       return undefined;
     case 'route':
+      if (message === NOT_FOR_WEBSOCKETS) return `${message}: it was given only: 'http'`;
       return `no route has this path; server.route(${shown(path)}, handler) adds one`;
     case 'origin': {
       if (origin === undefined) return 'the function of the option origins lets nobody in who names no origin';

@@ -10,7 +10,7 @@ import { Connections, type ServerConnection } from './connections.ts';
 import { Context } from './context.ts';
 import type { Handler } from './hooks.ts';
 import type { ResolvedOptions } from './options.ts';
-import { type Refusal, RefusalWarnings, type RefusedHandler } from './refusal.ts';
+import { NOT_FOR_WEBSOCKETS, type Refusal, RefusalWarnings, type RefusedHandler } from './refusal.ts';
 import { Request } from './request.ts';
 import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
@@ -179,7 +179,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
         return;
       }
       if (match === undefined) throw new HandshakeError(404, 'no route has this path', 'route');
-      if (route === undefined) throw new HandshakeError(404, 'the route of this path is not for WebSockets', 'route');
+      if (route === undefined) throw new HandshakeError(404, NOT_FOR_WEBSOCKETS, 'route');
       if (this.isClosing) throw closingError();
       if (this.sessions.size >= this.#options.maxConnections) {
         throw new HandshakeError(

@@ -292,6 +292,9 @@ describe('the option only of a route', () => {
   it("'http': an upgrade gets 404, behind the upgrade middleware", async () => {
     const { server } = makeServer();
     let asked = 0;
+    const warned: string[] = [];
+    const note = (warning: Error) => void warned.push(warning.message);
+    process.on('warning', note);
     server.upgradeMiddleware(() => {
       asked++;
     });
@@ -300,6 +303,9 @@ describe('the option only of a route', () => {
     const client = await WsClient.connect(port);
     await assert.rejects(client.upgrade('/'), /404/);
     assert.equal(asked, 1);
+    await settle();
+    process.off('warning', note);
+    assert.match(warned[0]!, /the route of this path is not for WebSockets: it was given only: 'http'/);
     const { body } = await (await WsClient.connect(port)).write(httpRequest('GET', '/')).readResponse();
     assert.equal(body, 'plain');
   });
