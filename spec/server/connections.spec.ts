@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError } from '../../lib/errors.ts';
 import type { ServerConnection } from '../../lib/server/connections.ts';
+import { Server } from '../../lib/server/server.ts';
 import { cleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -290,7 +291,7 @@ describe('the option only of a route', () => {
   });
 
   it("'http': an upgrade gets 404, behind the upgrade middleware", async () => {
-    const { server } = makeServer();
+    const server = new Server({ host: '127.0.0.1' });
     let asked = 0;
     const warned: string[] = [];
     const note = (warning: Error) => void warned.push(warning.message);
