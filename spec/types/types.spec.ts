@@ -20,6 +20,7 @@ describe('types', { timeout: 300_000 }, () => {
     symlinkSync(join(ROOT, 'node_modules'), join(project, 'node_modules'));
     const compilerOptions = {
       target: 'ES2022',
+      lib: ['ES2023'],
       module: 'nodenext',
       types: ['node'],
       strict: true,
