@@ -18,7 +18,7 @@ const WARNINGS = {
   WS_WARN_COOKIE_ON_WEBSOCKET:
     'setResponseCookie does nothing on a WebSocket, whose response has been sent: set the cookie in upgradeMiddleware, or over plain HTTP',
   WS_WARN_SLOW_HOOK:
-    'it holds back every message of its WebSocket, or the client that waits for the upgrade: have it end soon',
+    'no message is handled before the hooks of its WebSocket have ended, and no upgrade answered before its middleware has: return and await no promise that lasts as long as the connection, but write `void ctx.getStream()?.closed.then(…)` or use onWebsocketClosed; and give what an upgrade middleware waits for a time limit',
 } as const;
 
 /** A stable identifier of a warning. */

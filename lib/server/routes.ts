@@ -5,7 +5,6 @@ import { withBodySchema } from './body-schema.ts';
 import { answerUpgradeRequired, type ClosedHandler, type Handler } from './hooks.ts';
 import { type RouteMatch, RouteMatcher } from './route-matcher.ts';
 import type { RouteOptions } from './route-options.ts';
-import { connectedHook } from './slow-hooks.ts';
 import type { SessionHandlers } from './websocket-session.ts';
 
 /** A handler and the pattern it is registered for. */
@@ -87,10 +86,10 @@ export class Routes {
       const message = [...this.#before, handler, ...this.#after];
       const ownsStream = this.#inner.has(pattern);
       const connected = [...this.#connected];
-      const hooks = connected.map(() => connectedHook(`onWebsocketConnected, on the route "${pattern}"`));
+      const hooks = connected.map(() => `onWebsocketConnected, on the route "${pattern}"`);
       if (options.connected !== undefined) {
         connected.push(options.connected);
-        hooks.push(connectedHook(`route('${pattern}', …, { connected })`));
+        hooks.push(`route('${pattern}', …, { connected })`);
       }
       const opening = ownsStream ? [...connected, ...message] : connected;
       const closed = options.closed === undefined ? [...this.#closed] : [...this.#closed, options.closed];

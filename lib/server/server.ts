@@ -77,7 +77,7 @@ export class Server<Attributes extends object = object> {
     this.#options = resolveOptions(options);
     this.#upgrades = new Upgrades(this.#options, this.#routes, (error, ctx) => this.#reportError(error, ctx));
     this.#attachments = new Attachments({
-      hasRoute: (path) => this.#routes.match(path) !== undefined,
+      hasRoute: (path) => this.#routes.matchUpgrade(path) !== undefined,
       handleUpgrade: (request, socket, head) => this.handleUpgrade(request, socket, head),
     });
   }

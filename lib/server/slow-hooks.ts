@@ -9,43 +9,19 @@ const SLOW_MS = 10_000;
 /** Hooks of which it was said. */
 const said = new WeakSet<Handler>();
 
-/** What is said of a hook that does not end: where it was registered, and what follows from that. */
-export interface HookInfo {
-  readonly registered: string;
-  readonly advice: string;
-}
-
-/** Of a hook that runs when a WebSocket is open. @param registered - the method that it was given to */
-export function connectedHook(registered: string): HookInfo {
-  return {
-    registered,
-    advice:
-      'no message of its WebSocket is handled before it has; have it return no promise that lasts as long as the connection, and await none: write `void ctx.getStream()?.closed.then(…)`, or use onWebsocketClosed',
-  };
-}
-
-/** Of an upgrade middleware. */
-export function upgradeHook(registered: string): HookInfo {
-  return {
-    registered,
-    advice:
-      'its client waits for an answer, and gets 408 after handshakeTimeoutMs; give what it waits for a time limit of its own',
-  };
-}
-
 /**
  * Runs all hooks for a new `ctx`, as `runHandlers` does, and warns of one that does not end: once for each.
  *
- * @param infoOf - of the hook at an index; `undefined` for a handler that may take as long as it likes
+ * @param placeOf - what the hook at an index was given to; `undefined` for a handler that may take as long as it likes
  * @returns a promise only if a hook returned one
  */
 export function runHooks(
   hooks: readonly Handler[],
   ctx: Context,
-  infoOf: (index: number) => HookInfo | undefined,
+  placeOf: (index: number) => string | undefined,
 ): Promise<void> | undefined {
   const pending = runUntilPending(hooks, ctx);
-  return pending === undefined ? undefined : runRest(pending, new HookWatch(hooks, ctx, infoOf));
+  return pending === undefined ? undefined : runRest(pending, new HookWatch(hooks, ctx, placeOf));
 }
 
 async function runRest(first: PromiseLike<unknown>, watch: HookWatch): Promise<void> {
@@ -65,16 +41,16 @@ async function runRest(first: PromiseLike<unknown>, watch: HookWatch): Promise<v
 class HookWatch implements WheelEntry {
   readonly #hooks: readonly Handler[];
   readonly #ctx: Context;
-  readonly #infoOf: (index: number) => HookInfo | undefined;
+  readonly #placeOf: (index: number) => string | undefined;
   wheelNext: WheelEntry | undefined = undefined;
   wheelPrevious: WheelEntry | undefined = undefined;
   wheelSlot = -1;
   wheelTurns = 0;
 
-  constructor(hooks: readonly Handler[], ctx: Context, infoOf: (index: number) => HookInfo | undefined) {
+  constructor(hooks: readonly Handler[], ctx: Context, placeOf: (index: number) => string | undefined) {
     this.#hooks = hooks;
     this.#ctx = ctx;
-    this.#infoOf = infoOf;
+    this.#placeOf = placeOf;
   }
 
   /** The index of the hook that runs. */
@@ -88,7 +64,7 @@ class HookWatch implements WheelEntry {
 
   /** Watches the hook that has begun, in place of the one before. */
   begin(): void {
-    const isWatched = this.#infoOf(this.#index) !== undefined && !said.has(this.#hooks[this.#index]!);
+    const isWatched = this.#placeOf(this.#index) !== undefined && !said.has(this.#hooks[this.#index]!);
     if (isWatched) timerWheel.schedule(this, SLOW_MS);
     else this.end();
   }
@@ -101,8 +77,7 @@ class HookWatch implements WheelEntry {
     const hook = this.#hooks[this.#index]!;
     if (said.has(hook)) return;
     said.add(hook);
-    const { registered, advice } = this.#infoOf(this.#index)!;
     const name = hook.name === '' ? 'a function without a name' : `"${hook.name}"`;
-    warn('WS_WARN_SLOW_HOOK', `${name}, given to ${registered}, has not ended for ${SLOW_MS / 1000} s: ${advice}`);
+    warn('WS_WARN_SLOW_HOOK', `${name}, given to ${this.#placeOf(this.#index)}, has not ended for ${SLOW_MS / 1000} s`);
   }
 }

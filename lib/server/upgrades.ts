@@ -16,7 +16,7 @@ import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Route, Routes } from './routes.ts';
-import { runHooks, upgradeHook } from './slow-hooks.ts';
+import { runHooks } from './slow-hooks.ts';
 import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
 import { responseUnderWay, WaitingUpgrade } from './waiting-upgrade.ts';
@@ -207,7 +207,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
     const forRoute = route?.options.upgrade;
     const hooks = forRoute === undefined ? this.#middleware : [...this.#middleware, forRoute];
     return runHooks(hooks, ctx, (index) =>
-      upgradeHook(index < this.#middleware.length ? 'upgradeMiddleware' : `route('${route?.pattern}', …, { upgrade })`),
+      index < this.#middleware.length ? 'upgradeMiddleware' : `route('${route?.pattern}', …, { upgrade })`,
     );
   }
 

@@ -16,7 +16,7 @@ import { type ClosedHandler, type Handler, runUntilPending } from './hooks.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { type Resumable, resumeAfter } from './resume-after.ts';
-import { type HookInfo, runHooks } from './slow-hooks.ts';
+import { runHooks } from './slow-hooks.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /** What sessions ask of their server. */
@@ -36,8 +36,8 @@ export interface SessionHandlers {
   readonly pattern: string;
   /** Run once the WebSocket is open: the hooks, and behind them the handlers of a route that owns its stream. */
   readonly opening: readonly Handler[];
-  /** What is said of a hook that does not end: of those in `opening`, in the same order. */
-  readonly hooks: readonly HookInfo[];
+  /** What the hooks in `opening` were given to, in the same order. */
+  readonly hooks: readonly string[];
   /** Run for each message, unless they own the stream. */
   readonly message: readonly Handler[];
   /** Whether the handlers own the stream: they run at once, and read the messages themselves. */
