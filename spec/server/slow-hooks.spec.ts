@@ -117,7 +117,7 @@ describe('a server', () => {
       warnings[0]!,
       /^"logEnd", given to onWebsocketConnected, on the route "\/chat", has not ended for 10 s/,
     );
-    assert.match(warnings[0]!, /`void ctx\.getStream\(\)\?\.closed\.then\(…\)`, or use onWebsocketClosed/);
+    assert.match(warnings[0]!, /`void ctx\.getStream\(\)\?\.closed\.then\(…\)` or use onWebsocketClosed/);
     assert.deepEqual(handled, []);
   });
 
