@@ -253,10 +253,11 @@ describe('HttpConnection, what its responses hold', () => {
   });
 
   it('counts whole responses, too', async () => {
-    const { server, errors } = makeServer({ maxBackpressureBytes: 64 * KIB });
+    const { server, errors } = makeServer({ maxBackpressureBytes: 8 * KIB });
     const gate = defer();
+    // So little that node:http reads on.
     server.route('/first', () => gate.promise);
-    server.route('/whole', (ctx) => ctx.sendResponse(200, Buffer.alloc(40 * KIB)));
+    server.route('/whole', (ctx) => ctx.sendResponse(200, Buffer.alloc(5 * KIB)));
     const client = await WsClient.connect(await run(server));
     client.write(httpRequest('GET', '/first') + httpRequest('GET', '/whole').repeat(3));
     await client.waitForEnd();
