@@ -472,6 +472,89 @@ example('shutdown.ts', (run) => {
   });
 });
 
+example('application.ts', (run) => {
+  async function login(name: string): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${run().port}/login`, {
+      method: 'POST',
+      body: JSON.stringify({ name }),
+    });
+    assert.equal(response.status, 200);
+    return response.headers.getSetCookie()[0]!.split(';')[0]!;
+  }
+
+  const join = async (name: string, room: string) => open(run(), `/rooms/${room}`, { Cookie: await login(name) });
+  const next = async (client: WsClient) => JSON.parse(String(await client.receive()));
+  const say = (client: WsClient, message: object) => client.send(JSON.stringify(message));
+
+  it('lets in who has logged in, and nobody else', async () => {
+    assert.equal((await get(run(), '/login', { method: 'POST', body: '{"name":" "}' }))[0], 400);
+    assert.equal((await ask(run(), '/rooms/lobby')).status, 401);
+    assert.equal((await ask(run(), '/rooms/lobby', { Cookie: 'session=guessed' })).status, 401);
+    assert.equal((await get(run(), '/rooms/lobby'))[0], 426);
+  });
+
+  it('tells a room who is in it, and what is said', async () => {
+    const ada = await join('Ada', 'lobby');
+    assert.deepEqual(await next(ada), { type: 'presence', names: ['Ada'] });
+    const alan = await join('Alan', 'lobby');
+    const grace = await join('Grace', 'kitchen');
+    assert.deepEqual(await next(ada), { type: 'presence', names: ['Ada', 'Alan'] });
+    assert.deepEqual(await next(alan), { type: 'presence', names: ['Ada', 'Alan'] });
+    assert.deepEqual(await next(grace), { type: 'presence', names: ['Grace'] });
+    say(ada, { type: 'say', text: 'Hello' });
+    for (const client of [ada, alan]) {
+      assert.deepEqual(await next(client), { type: 'said', from: 'Ada', text: 'Hello' });
+    }
+    say(ada, { type: 'whisper', to: 'Grace', text: 'psst' });
+    assert.deepEqual(await next(grace), { type: 'whispered', from: 'Ada', text: 'psst' });
+    say(ada, { type: 'whisper', to: 'Barbara', text: 'psst' });
+    assert.deepEqual(await next(ada), { type: 'nobody' });
+    await leave(alan);
+    assert.deepEqual(await next(ada), { type: 'presence', names: ['Ada'] });
+    await leave(ada, grace);
+  });
+
+  it('has the operator close a connection, and nobody else', async () => {
+    const [ada, operator] = [await join('Ada', 'lobby'), await join('Operator', 'office')];
+    await next(ada);
+    await next(operator);
+    say(ada, { type: 'kick', name: 'Operator' });
+    assert.deepEqual(await next(ada), { type: 'refused', what: 'kick' });
+    say(operator, { type: 'kick', name: 'Ada' });
+    assert.deepEqual(await ada.receiveClose(), { code: 4003, reason: 'kicked by Operator' });
+    await leave(operator);
+  });
+
+  it('closes who sends what is no message, or too much, and counts that', async () => {
+    const [wrong, fast] = [await join('Ada', 'lobby'), await join('Alan', 'kitchen')];
+    await next(wrong);
+    assert.equal((await wrong.send('{"type":"shout"}').receiveClose()).code, 1007);
+    await next(fast);
+    for (let i = 0; i < 100; i++) say(fast, { type: 'kick', name: 'Ada' });
+    let frame = await fast.readFrame();
+    while (frame?.opcode === 1) frame = await fast.readFrame();
+    assert.equal(frame?.payload.readUInt16BE(0), 1008);
+    wrong.socket.destroy();
+    fast.socket.destroy();
+    const metrics = async () => JSON.parse((await get(run(), '/metrics'))[1]);
+    // They are counted when their connections are gone.
+    while ((await metrics()).open > 0) await sleep(20);
+    const { closed, refused } = await metrics();
+    const { peer, application, body, limit } = closed;
+    assert.deepEqual({ peer, application, body, limit }, { peer: 4, application: 1, body: 1, limit: 1 });
+    assert.equal(refused.middleware, 2);
+  });
+
+  it('closes all when it is told to end', async () => {
+    const ada = await join('Ada', 'lobby');
+    await next(ada);
+    const stopped = run().stop('SIGTERM');
+    assert.deepEqual(await ada.receiveClose(), { code: 1001, reason: 'restarting' });
+    assert.equal(await stopped, 0);
+    assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
 describe('docs/examples', () => {
   it('has no file that is not tried here', () => {
     const files = readdirSync(EXAMPLES, { withFileTypes: true }).filter((entry) => entry.isFile());
