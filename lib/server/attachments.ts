@@ -87,7 +87,9 @@ class Attachment {
     const path = new RequestHead(request, socket).rawPath;
     const known = ours.find((other) => other.#host.hasRoute(path));
     if (this !== (known ?? ours[0])) return;
-    if (known === undefined) this.#answerUnknown(request, socket, head, hasOthers);
+    // The response to a request before has ended the connection: to end it now takes a listener longer than this.
+    if (socket.writableFinished) this.#host.handleUpgrade(request, socket, head);
+    else if (known === undefined) this.#answerUnknown(request, socket, head, hasOthers);
     else if (hasOthers) this.#answerBesideOthers(request, socket, head, path);
     else this.#host.handleUpgrade(request, socket, head);
   }

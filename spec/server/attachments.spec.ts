@@ -4,7 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server as 
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import type { AttachOptions } from '../../lib/server/attach-options.ts';
 import type { Server } from '../../lib/server/server.ts';
@@ -172,6 +172,29 @@ describe('attach, to a path that has no route', () => {
     await server.close();
     assert.equal((await client.readHead()).status, 503);
     assert.equal(http.listenerCount('upgrade'), 1);
+  });
+
+  it('is cut, as any other, where the response to a request before it has ended the connection', async () => {
+    const warnings: unknown[] = [];
+    const collect = (error: Error) => void warnings.push(error);
+    process.on('warning', collect);
+    onCleanUp(() => void process.off('warning', collect));
+    const http = createHttpServer();
+    let upgrades = 0;
+    http.on('upgrade', () => upgrades++);
+    named('mine').attach(http);
+    for (const path of ['/typo', '/mine']) {
+      // A socket is cut by node:http itself; a stream that is none is only ended.
+      const [here, there] = duplexPair();
+      const closed = once(here, 'close');
+      http.emit('connection', here);
+      there.resume().write('GET / HTTP/1.1\r\n\r\n');
+      await soon('the end of the response', once(there, 'end'));
+      await settle();
+      there.write(upgradeRequest(path));
+      await soon('the end', closed);
+    }
+    assert.deepEqual([upgrades, warnings], [2, []]);
   });
 
   it('takes options that exist, of values that they can have', () => {

@@ -3,15 +3,20 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import type { Context } from 'hyperlane-ws';
+import { type Context, Server } from 'hyperlane-ws';
+import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import { WARNING_CODES } from '../../lib/warnings.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { makeServer, run } from '../support/running-server.ts';
+import { defer, until } from '../support/watchdog.ts';
 import { upgradeRequest, WsClient } from '../support/ws-client.ts';
 
 /**
  * What does nothing in silence is warned of, once a process; and what may well be meant is not. So the second comes first.
  */
+
+holdWheel();
 
 const warnings: (Error & { code?: string })[] = [];
 process.on('warning', (warning) => warnings.push(warning));
@@ -133,6 +138,32 @@ describe('a warning, once', () => {
       await client.write(upgradeRequest('/')).waitForEnd();
     }
     assert.match(await warned('WS_WARN_UPGRADE_TAKEN'), /^\/: another 'upgrade' listener/);
+  });
+
+  it('of a cookie on a WebSocket', async () => {
+    for (let i = 0; i < 2; i++) await say((ctx) => ctx.setResponseCookie('a', '1').sendResponseBody('a'));
+    assert.match(await warned('WS_WARN_COOKIE_ON_WEBSOCKET'), /^setResponseCookie does nothing on a WebSocket/);
+  });
+
+  it('of a refused upgrade that nobody is told of', async () => {
+    const port = await run(new Server({ host: '127.0.0.1' }).route('/', () => {}));
+    for (let i = 0; i < 2; i++) {
+      const client = await WsClient.connect(port);
+      assert.equal((await client.write(upgradeRequest('/missing')).readHead()).status, 404);
+    }
+    assert.match(await warned('WS_WARN_UPGRADE_REFUSED'), /^an upgrade to '\/missing' was refused with 404/);
+  });
+
+  it('of a hook that does not end', async () => {
+    const { server } = makeServer({ heartbeatIntervalMs: 0 });
+    const gate = defer();
+    server.route('/', () => {}).onWebsocketConnected(() => gate.promise);
+    const port = await run(server);
+    for (let i = 0; i < 2; i++) await WsClient.open(port, '/');
+    await until('both are watched', () => timerWheel.waiting === 2);
+    pass(10_000 / TICK_MS);
+    assert.match(await warned('WS_WARN_SLOW_HOOK'), /has not ended for 10 s: no message is handled/);
+    gate.resolve();
   });
 
   it('for each code, and for each once', () => {
