@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { ConnectionLimits, RateLimitPolicy, RateLimits } from '../net/limits.ts';
+import { unknownName } from '../wording.ts';
 import { checkSchema, type InvalidBodyPolicy } from './body-schema.ts';
 import { checkHandler, type ClosedHandler, type Handler } from './hooks.ts';
 import { checkOption } from './options.ts';
@@ -59,9 +60,7 @@ export function checkRouteOptions(route: string, options: RouteOptions): RouteOp
     throw new TypeError(`${route}: options are an object, such as { body: schema }, and not ${inspect(options)}`);
   }
   for (const name of Object.keys(options)) {
-    if (!NAMES.includes(name)) {
-      throw new TypeError(`${route}: "${name}" is no option of a route: there are ${NAMES.join(', ')}`);
-    }
+    if (!NAMES.includes(name)) throw unknownName(route, name, NAMES);
   }
   const { only, body, invalidBody } = options;
   if (only !== undefined && !KINDS.includes(only)) {

@@ -51,10 +51,11 @@ export class Stage {
     server.onWebsocketClosed((_ctx, end) => {
       this.ends.push(end);
     });
-    server.route('/', (ctx) => {
+    const handle = (ctx: Context) => {
       this.#hasBegun = true;
       return way.handle?.(ctx, this);
-    });
+    };
+    server.route('/', handle, way.route);
     if (way.ownsStream === true) server.enableInnerWebsocketHandle('/');
   }
 

@@ -1,7 +1,9 @@
+import * as z from 'zod';
 import { ConnectionClosedError } from '../../lib/errors.ts';
 import type { Context } from '../../lib/server/context.ts';
 import type { ServerOptions } from '../../lib/server/options.ts';
 import { Request } from '../../lib/server/request.ts';
+import type { RouteOptions } from '../../lib/server/route-options.ts';
 import { until } from '../support/watchdog.ts';
 import { clientFrame, closeFrame, type HeaderLines } from '../support/ws-client.ts';
 import { ZlibPeer } from '../support/zlib-peer.ts';
@@ -12,6 +14,7 @@ export interface Way {
   /** As the table names it. */
   readonly name: string;
   readonly options?: ServerOptions;
+  readonly route?: RouteOptions;
   /** Headers of the upgrade request. */
   readonly headers?: HeaderLines;
   readonly ownsStream?: boolean;
@@ -194,6 +197,16 @@ export const WAYS: readonly Way[] = [
     headers: COMPRESSED.headers!,
     options: { perMessageDeflate: { maxRatio: 10 } },
     happen: sends(zeros(100_000)),
+  },
+  {
+    name: 'The client sends a body that the schema of its route does not take',
+    route: { body: z.object({ id: z.number() }) },
+    happen: (stage) => void stage.client.send('{"id":"x"}'),
+  },
+  {
+    name: "The client sends more than `maxMessagesPerSecond`, and `rateLimitPolicy` is `'close'`",
+    options: { maxMessagesPerSecond: 0.001, rateLimitPolicy: 'close' },
+    happen: (stage) => void stage.client.send('a').send('b'),
   },
   {
     name: "The client does not read, and `backpressurePolicy` is `'close'`",

@@ -15,7 +15,12 @@ describe('the options of a route', () => {
     const wrong: [options: unknown, name: string, message: RegExp][] = [
       [null, 'TypeError', /^route\('\/a', …\): options are an object, such as \{ body: schema \}, and not null$/],
       ['body', 'TypeError', /and not 'body'$/],
-      [{ bodyy: schema }, 'TypeError', /"bodyy" is no option of a route: there are .*\bbody\b/],
+      [
+        { bodyy: schema },
+        'TypeError',
+        /^"bodyy" is no option of route\('\/a', …\): did you mean "body"\? there are only, /,
+      ],
+      [{ schema }, 'TypeError', /^"schema" is no option of route\('\/a', …\): there are only, .*\bbody\b/],
       [{ body: {} }, 'TypeError', /: body takes a Standard Schema, of zod .* and not \{\}$/],
       [{ body: null }, 'TypeError', /and not null$/],
       [{ body: { '~standard': { version: 2, validate() {} } } }, 'TypeError', /body takes a Standard Schema/],

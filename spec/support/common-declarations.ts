@@ -39,7 +39,7 @@ function aliasesOf(id: string, source: string, module: string, isType: boolean):
     if (!isType && kind !== 'interface' && kind !== 'type')
       aliases.push(`export declare const ${id}: typeof ${module}.${id};`);
     if (kind === 'function' || kind === 'const') continue;
-    const names = parameters.length === 0 ? '' : `<${parameters.map((one) => /\w+/.exec(one)![0]).join(', ')}>`;
+    const names = parameters.length === 0 ? '' : `<${parameters.map((one) => /^\w+/.exec(one)![0]).join(', ')}>`;
     const declared = parameters.length === 0 ? '' : `<${parameters.join(', ')}>`;
     aliases.push(`export type ${id}${declared} = ${module}.${id}${names};`);
   }
@@ -61,5 +61,6 @@ function typeParameters(source: string, start: number): string[] {
     else if (depth > 0) parameters[parameters.length - 1] += char;
     if ('<({['.includes(char)) depth++;
   }
-  return parameters.map((parameter) => parameter.trim());
+  // An alias takes its variance from what it stands for, and may not say it itself.
+  return parameters.map((parameter) => parameter.trim().replace(/^(?:in |out |in out )(?=\w)/, ''));
 }
