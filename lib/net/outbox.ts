@@ -148,6 +148,7 @@ export class Outbox implements Flushable {
       return;
     }
     this.#drain = undefined;
-    drain.resolve();
+    // Not before others have had their turn: to a peer that reads as fast, all there is may be sent in one.
+    setImmediate(drain.resolve);
   }
 }

@@ -229,7 +229,8 @@ export class HttpExchange implements Exchange {
         this.#drained = undefined;
         // A response that was ended does not say 'drain'.
         if (response.destroyed && !response.writableFinished) reject(goneError());
-        else resolve();
+        // Not before others have had their turn: to a client that reads as fast, all there is may be sent in one.
+        else setImmediate(resolve);
       };
       response.on('drain', done).on('close', done);
     });

@@ -235,6 +235,16 @@ describe('Outbox.send', () => {
     assert.notEqual(slow.outbox.send(`${text}c`), sent);
   });
 
+  it('lets others have their turn before whoever waited goes on, also where all leaves at once', async () => {
+    const wire = new Wire();
+    const steps: string[] = [];
+    void wire.outbox.send(`${text}a`).then(() => steps.push('goes on'));
+    for (let i = 0; i < 10; i++) await null;
+    steps.push('others');
+    await nextTurn();
+    assert.deepEqual(steps, ['others', 'goes on']);
+  });
+
   it('asks the transport once at a time, and again while it is above the mark', () => {
     const wire = new Wire();
     wire.isFast = false;

@@ -254,7 +254,7 @@ describe('a server with perMessageDeflate', () => {
     const [client] = await open(server);
     client.send('go');
     for (let i = 0; i < 5; i++) assert.equal(inflate((await client.readFrame())!.payload), LARGE + i);
-    assert.equal(turns.length, 5);
+    await until('the last to be told of', () => turns.length === 5);
   });
 
   it('closes in order when it is shut down, with messages on their way', async () => {
