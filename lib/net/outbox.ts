@@ -12,6 +12,22 @@ interface Drain extends Deferred<void> {
   asked: boolean;
 }
 
+/** To a peer that reads as fast all there is could be sent in one turn of the event loop: others have theirs behind so much. */
+const MAX_RELIEVED_BYTES = 1024 * 1024;
+
+/** How much was written in this turn since it was above a mark. */
+let relievedBytes = 0;
+
+function countRelieved(bytes: number): boolean {
+  if (relievedBytes === 0) setImmediate(endTurn);
+  relievedBytes += bytes;
+  return relievedBytes > MAX_RELIEVED_BYTES;
+}
+
+function endTurn(): void {
+  relievedBytes = 0;
+}
+
 const OPEN = 0;
 /** The transport is to end behind the last byte. */
 const ENDING = 1;
@@ -46,7 +62,7 @@ export class Outbox implements Flushable {
   /** Sends a message. Resolves at once, or, above the high-water mark, when the peer has caught up. */
   send(data: string | Uint8Array, compress?: boolean): Promise<void> {
     this.#protocol.sendMessage(data, compress);
-    return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#drained() : RESOLVED;
+    return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#relieved() : RESOLVED;
   }
 
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
@@ -122,12 +138,19 @@ export class Outbox implements Flushable {
     this.#drain = undefined;
   }
 
-  #drained(): Promise<void> {
+  /** Writes at once, also while bytes are being received, and has the sender wait only if that was not enough. */
+  #relieved(): Promise<void> {
     if (this.#drain !== undefined) return this.#drain.promise;
+    const isTurnOver = countRelieved(this.bufferedBytes);
+    this.flushOutput();
+    return this.bufferedBytes > this.#limits.highWaterMarkBytes || isTurnOver ? this.#drained() : RESOLVED;
+  }
+
+  #drained(): Promise<void> {
     const drain = { ...defer<void>(), asked: false };
     unwatched(drain.promise);
     this.#drain = drain;
-    if (!this.#corked) this.flushOutput();
+    this.#wake();
     return drain.promise;
   }
 
@@ -148,7 +171,6 @@ export class Outbox implements Flushable {
       return;
     }
     this.#drain = undefined;
-    // Not before others have had their turn: to a peer that reads as fast, all there is may be sent in one.
     setImmediate(drain.resolve);
   }
 }
