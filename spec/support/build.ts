@@ -18,8 +18,8 @@ import { importsOf, joinDeclarations } from './join-declarations.ts';
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DIST = join(ROOT, 'dist');
-/** All declarations. */
-const JOINED = 'declarations.d.ts';
+/** All declarations, without extension. */
+const JOINED = 'declarations';
 
 interface Entry {
   /** Without folder and extension: `index`. */
@@ -58,9 +58,9 @@ function joinAll(entries: readonly Entry[]): void {
   for (const path of paths) for (const other of importsOf(path)) visit(other);
   const joined = joinDeclarations(wanted);
   removeAllBut(new Set(paths), DIST);
-  writeFileSync(join(DIST, JOINED), joined);
+  writeFileSync(join(DIST, `${JOINED}.d.ts`), joined);
   for (const path of paths) {
-    writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/(?<= from )'\.[^']+'/g, `'./${JOINED}'`));
+    writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/(?<= from )'\.[^']+'/g, `'./${JOINED}.js'`));
   }
 }
 

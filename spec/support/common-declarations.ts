@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 
 /** The declarations of a module that declarations import, where it is named by its source: `./server/server.ts`. */
 export function declarationsOf(path: string): string {
-  return path.replace(/(?:\.d)?\.[tj]s$/, '.d.ts');
+  return path.replace(/\.[tj]s$/, '.d.ts');
 }
 
 /**
