@@ -63,6 +63,8 @@ export function makeServer(policy: BackpressurePolicy, times: Times, witness: Wi
   };
   const server = new Server(options);
   server.errorHandle((error, ctx) => witness.onError(error, ctx));
+  // Clients ask for what is refused, and a warning of it would be a violation.
+  server.onUpgradeRefused(() => {});
   server.upgradeMiddleware(decideUpgrade);
   server.onWebsocketConnected((ctx) => witness.onConnected(ctx));
   server.requestMiddleware((ctx) => witness.onRequest(ctx));

@@ -38,6 +38,7 @@ const PACKED = [
   'docs',
   'spec/support/build.ts',
   'spec/support/common-declarations.ts',
+  'spec/support/join-declarations.ts',
   'LICENSE',
   'README.md',
   'CHANGELOG.md',

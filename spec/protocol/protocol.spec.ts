@@ -498,6 +498,32 @@ describe('Protocol, closing', () => {
     assertIgnoresInput(recorder);
   });
 
+  forEachRole('knows which Close frames went and came', (role) => {
+    const recorder = new ProtocolRecorder(role);
+    const { protocol } = recorder;
+    assert.deepEqual([protocol.sentClose, protocol.receivedClose], [undefined, undefined]);
+    protocol.sendClose(1001, 'going');
+    assert.deepEqual([protocol.sentClose, protocol.receivedClose], [{ code: 1001, reason: 'going' }, undefined]);
+    recorder.receive(recorder.peerFrame(CLOSE, closePayload(4000, 'bye')));
+    assert.deepEqual(protocol.receivedClose, { code: 4000, reason: 'bye' });
+    recorder.sentBytes();
+    protocol.receiveEnd();
+    assert.deepEqual(
+      [protocol.sentClose, protocol.receivedClose],
+      [
+        { code: 1001, reason: 'going' },
+        { code: 4000, reason: 'bye' },
+      ],
+    );
+  });
+
+  it('knows of no Close frame where none left, or none came before the end', () => {
+    const { protocol } = new ProtocolRecorder('server');
+    protocol.sendClose(1001);
+    protocol.receiveEnd();
+    assert.deepEqual([protocol.sentClose, protocol.receivedClose], [undefined, undefined]);
+  });
+
   it('closes both ends when both close at once', () => {
     const server = new ProtocolRecorder('server');
     const client = new ProtocolRecorder('client');

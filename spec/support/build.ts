@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decode, encode, type SourceMapLine } from '@jridgewell/sourcemap-codec';
 import { build, type Plugin, transform } from 'esbuild';
-import { commonDeclarations, declarationsOf } from './common-declarations.ts';
+import { commonDeclarations } from './common-declarations.ts';
+import { importsOf, joinDeclarations } from './join-declarations.ts';
 
 /**
  * `npm run build`: makes `dist`, which is what the package ships. For each entry of `exports` in package.json:
@@ -13,10 +14,12 @@ import { commonDeclarations, declarationsOf } from './common-declarations.ts';
  *   readable as lib but for its comments, which are a third of lib and stay in the declarations.
  * - A source map, which tells the places of a stack trace in lib. The sources are not in it: with them the package would
  *   be twice as large, and a debugger shows code of node_modules as it runs unless it is told otherwise.
- * - Declarations: those that the entry leads to, and what a CommonJS module needs to see of them.
+ * - Declarations: those that the entries lead to, in one file for all, and what a CommonJS module needs to see of them.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DIST = join(ROOT, 'dist');
+/** All declarations, without extension. */
+const JOINED = 'declarations';
 
 interface Entry {
   /** Without folder and extension: `index`. */
@@ -43,18 +46,22 @@ function compileDeclarations(): void {
   execFileSync(process.execPath, [tsc, ...options], { stdio: 'inherit' });
 }
 
-/** Removes the declarations of what is internal: no entry leads to them. */
-function pruneDeclarations(entries: readonly Entry[]): void {
+/** Joins the declarations that entries lead to: no entry leads to those of what is internal. */
+function joinAll(entries: readonly Entry[]): void {
+  const paths = entries.map(({ name }) => join(DIST, `${name}.d.ts`));
   const wanted = new Set<string>();
   const visit = (path: string): void => {
     if (wanted.has(path)) return;
     wanted.add(path);
-    for (const [, from] of readFileSync(path, 'utf8').matchAll(/(?:from |import\()["'](\.[^"']+)["']/g)) {
-      visit(declarationsOf(resolve(dirname(path), from!)));
-    }
+    for (const other of importsOf(path)) visit(other);
   };
-  for (const { name } of entries) visit(join(DIST, `${name}.d.ts`));
-  removeAllBut(wanted, DIST);
+  for (const path of paths) for (const other of importsOf(path)) visit(other);
+  const joined = joinDeclarations(wanted);
+  removeAllBut(new Set(paths), DIST);
+  writeFileSync(join(DIST, `${JOINED}.d.ts`), joined);
+  for (const path of paths) {
+    writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/(?<= from )'\.[^']+'/g, `'./${JOINED}.js'`));
+  }
 }
 
 function removeAllBut(wanted: ReadonlySet<string>, folder: string): void {
@@ -120,7 +127,7 @@ function coarser(text: string): string {
 rmSync(DIST, { recursive: true, force: true });
 const entries = readEntries();
 compileDeclarations();
-pruneDeclarations(entries);
+joinAll(entries);
 for (const { name, isRequired } of entries) {
   if (isRequired) writeFileSync(join(DIST, `${name}.d.cts`), commonDeclarations(join(DIST, `${name}.d.ts`)));
 }
