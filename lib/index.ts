@@ -8,6 +8,7 @@ export { CloseCode } from './codec/close-code.ts';
 export type { ClosePayload } from './codec/close-payload.ts';
 export {
   type BodyIssue,
+  BrokerError,
   ChannelClosedError,
   ConnectionClosedError,
   ConnectionEndError,
@@ -51,3 +52,11 @@ export type {
   StandardSchemaResult,
 } from './server/standard-schema.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';
+export type {
+  Broker,
+  BrokerEvents,
+  BrokerMessage,
+  BrokerPage,
+  BrokerSettings,
+  BrokerTop,
+} from './topics/broker.ts';
