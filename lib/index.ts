@@ -52,3 +52,11 @@ export type {
   StandardSchemaResult,
 } from './server/standard-schema.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';
+export type {
+  Broker,
+  BrokerEvents,
+  BrokerMessage,
+  BrokerPage,
+  BrokerSettings,
+  BrokerTop,
+} from './topics/broker.ts';
