@@ -8,6 +8,7 @@ export { CloseCode } from './codec/close-code.ts';
 export type { ClosePayload } from './codec/close-payload.ts';
 export {
   type BodyIssue,
+  BrokerError,
   ChannelClosedError,
   ConnectionClosedError,
   ConnectionEndError,
