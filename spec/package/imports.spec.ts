@@ -27,6 +27,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   extensions: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   handshake: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   broadcast: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel'], types: ['net'] },
+  topics: { layers: ['errors.ts', 'wording.ts', 'warnings.ts', 'codec', 'channel', 'broadcast'], types: ['net'] },
+  // Bytes and their order are all that a broker knows of topics.
+  brokers: { layers: ['errors.ts', 'wording.ts', 'topics/broker.ts'] },
   net: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
   server: {
     layers: [
