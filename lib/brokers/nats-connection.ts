@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { kindOf } from '../wording.ts';
 
 /** What is used of a connection to NATS: of `@nats-io/transport-node`, and of the package `nats` before it. */

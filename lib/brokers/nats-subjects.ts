@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 
 /** How topics and ids are named at NATS, whose subjects are tokens of printable characters with dots between them. */
@@ -11,12 +12,6 @@ export class NatsSubjects {
   readonly prefix: string;
   /** Signals to all processes. */
   readonly everyone: string;
-  /** What JetStream keeps: the messages of all topics. */
-  readonly kept: string;
-  /** And marks of the time. */
-  readonly clocks: string;
-  /** Where JetStream passes on what it has kept. */
-  readonly passedOn: string;
 
   /** @throws {TypeError} when the prefix is none */
   constructor(prefix: string) {
@@ -27,9 +22,6 @@ export class NatsSubjects {
     }
     this.prefix = prefix;
     this.everyone = `${prefix}.all`;
-    this.kept = `${prefix}.kept.*`;
-    this.clocks = `${prefix}.clock.*`;
-    this.passedOn = `${prefix}.topic.$1.message`;
   }
 
   /** The name of the stream, which may have no dots. */
@@ -37,12 +29,22 @@ export class NatsSubjects {
     return this.prefix.replaceAll('.', '_');
   }
 
-  keptOf(topic: string): string {
-    return `${this.prefix}.kept.${topicToken(topic)}`;
+  /** What a stream keeps in one life: the messages of all topics, marks of the time, and where it passes messages on. */
+  ofStream(life: string): { readonly kept: string; readonly clocks: string; readonly passedOn: string } {
+    const { prefix } = this;
+    return {
+      kept: `${prefix}.kept.${life}.*`,
+      clocks: `${prefix}.clock.${life}.*`,
+      passedOn: `${prefix}.topic.$1.${life}`,
+    };
   }
 
-  clockOf(time: number): string {
-    return `${this.prefix}.clock.${time}`;
+  keptOf(topic: string, life: string): string {
+    return `${this.prefix}.kept.${life}.${topicToken(topic)}`;
+  }
+
+  clockOf(time: number, life: string): string {
+    return `${this.prefix}.clock.${life}.${time}`;
   }
 
   /** Both of a topic's: its messages and its signals. */
@@ -50,6 +52,7 @@ export class NatsSubjects {
     return `${this.prefix}.topic.${topicToken(topic)}.*`;
   }
 
+  /** Messages that no stream keeps. */
   messagesOf(topic: string): string {
     return `${this.prefix}.topic.${topicToken(topic)}.message`;
   }
@@ -57,6 +60,11 @@ export class NatsSubjects {
   signalsOf(topic: string): string {
     return `${this.prefix}.topic.${topicToken(topic)}.signal`;
   }
+}
+
+/** The last word of a subject: what kind of message it is. */
+export function lastWordOf(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1);
 }
 
 /** The token of a topic: another one for each, whatever it is made of. `room/7` is `room=2F7`. */
