@@ -21,18 +21,26 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'errors.ts': { layers: ['codec/close-code.ts'], builtins: [] },
   'wording.ts': { layers: [], builtins: ['node:util'] },
   'warnings.ts': { layers: [], builtins: [] },
+  'diagnostics.ts': {
+    layers: ['errors.ts'],
+    types: ['net', 'server'],
+    builtins: ['node:buffer', 'node:diagnostics_channel'],
+  },
   channel: { layers: ['errors.ts', 'wording.ts'] },
   codec: { layers: ['errors.ts', 'wording.ts'], builtins: ['node:buffer', 'node:crypto'] },
   protocol: { layers: ['errors.ts', 'wording.ts', 'codec'], builtins: ['node:buffer', 'node:crypto'] },
   extensions: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   handshake: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   broadcast: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel'], types: ['net'] },
-  net: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
+  net: {
+    layers: ['errors.ts', 'wording.ts', 'diagnostics.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'],
+  },
   server: {
     layers: [
       'errors.ts',
       'wording.ts',
       'warnings.ts',
+      'diagnostics.ts',
       'codec',
       'channel',
       'protocol',
@@ -43,7 +51,18 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
   },
   'index.ts': {
-    layers: ['errors.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake', 'broadcast', 'net', 'server'],
+    layers: [
+      'errors.ts',
+      'diagnostics.ts',
+      'codec',
+      'channel',
+      'protocol',
+      'extensions',
+      'handshake',
+      'broadcast',
+      'net',
+      'server',
+    ],
   },
 };
 
