@@ -16,6 +16,7 @@ type ErrorClassName =
   | 'TimeoutError'
   | 'LaggedError'
   | 'ChannelClosedError'
+  | 'BrokerError'
   | 'InvalidStateError';
 
 interface ErrorRow {
@@ -196,6 +197,11 @@ const ERROR_TABLE = {
   WS_ERR_CHANNEL_CLOSED: {
     class: 'ChannelClosedError',
     message: 'the channel is closed, or this receiver has unsubscribed: no more values come',
+  },
+  // What carries topics from process to process.
+  WS_ERR_BROKER_UNAVAILABLE: {
+    class: 'BrokerError',
+    message: 'the broker did not answer in time, or its connection is lost: try again later',
   },
   // What a caller of this library did wrong.
   WS_ERR_SEND_RESPONSE_ON_WEBSOCKET: {
@@ -400,6 +406,12 @@ export class ChannelClosedError extends WebSocketError {
     super('WS_ERR_CHANNEL_CLOSED');
   }
 }
+
+/**
+ * What carries topics from process to process cannot be reached, or did not answer in time. It never says whether what was
+ * published is: repeat it with the same `id`, and it is published once. Its `cause` is the error of the client library, if there is one.
+ */
+export class BrokerError extends WebSocketError {}
 
 /** The library was called in a way it cannot serve. */
 export class InvalidStateError extends WebSocketError {}

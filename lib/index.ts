@@ -9,6 +9,7 @@ export type { ClosePayload } from './codec/close-payload.ts';
 export type { DiagnosticsMessages } from './diagnostics.ts';
 export {
   type BodyIssue,
+  BrokerError,
   ChannelClosedError,
   ConnectionClosedError,
   ConnectionEndError,
@@ -52,3 +53,11 @@ export type {
   StandardSchemaResult,
 } from './server/standard-schema.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';
+export type {
+  Broker,
+  BrokerEvents,
+  BrokerMessage,
+  BrokerPage,
+  BrokerSettings,
+  BrokerTop,
+} from './topics/broker.ts';

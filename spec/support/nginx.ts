@@ -24,12 +24,17 @@ export class Nginx {
   readonly #folder: string;
   readonly #child: ChildProcess;
   readonly #change: (site: string) => string;
+  /** Its log. */
+  #said = '';
 
   private constructor(port: number, folder: string, child: ChildProcess, change: (site: string) => string) {
     this.port = port;
     this.#folder = folder;
     this.#child = child;
     this.#change = change;
+    child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
+      this.#said += chunk;
+    });
   }
 
   /**
@@ -48,41 +53,34 @@ export class Nginx {
     const isRoot = process.getuid?.() === 0;
     if (isRoot) for (const path of [folder, join(folder, 'temp')]) chownSync(path, NOBODY, NOBODY);
     const port = await freePort();
-    writeFileSync(join(folder, 'nginx.conf'), configure(port));
+    writeFileSync(join(folder, 'nginx.conf'), configure());
     writeFileSync(join(folder, 'site.conf'), siteFor(port, upstreams, change));
     const child = spawn(program, ['-p', folder, '-c', 'nginx.conf', '-e', 'stderr'], {
       stdio: ['ignore', 'ignore', 'pipe'],
       ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
     });
-    let complaints = '';
-    child.stderr!.setEncoding('utf8').on('data', (chunk) => {
-      complaints += chunk;
-    });
     const nginx = new Nginx(port, folder, child, change);
-    const kill = (): void => void child.kill('SIGKILL');
+    // Its workers would outlive a harder end.
+    const kill = (): void => void child.kill('SIGTERM');
     process.once('exit', kill);
     onCleanUp(async () => {
       process.off('exit', kill);
       await nginx.#stop();
     });
     await until('nginx answers', () => {
-      if (child.exitCode !== null) throw new Error(`nginx ended: ${complaints}`);
-      return complaints.includes('start worker process');
+      if (child.exitCode !== null) throw new Error(`nginx ended: ${nginx.#said}`);
+      return nginx.#said.includes('start worker process');
     });
     return nginx;
   }
 
   /** Has it read its configuration anew, with these ports, and waits until all new connections go by that. */
   async reload(upstreams: readonly number[]): Promise<void> {
-    let workers = 0;
-    const count = (chunk: string): void => {
-      workers += chunk.split('start worker process ').length - 1;
-    };
-    this.#child.stderr!.on('data', count);
     writeFileSync(join(this.#folder, 'site.conf'), siteFor(this.port, upstreams, this.#change));
+    const told = this.#said.length;
     this.#child.kill('SIGHUP');
-    await until('a new worker', () => workers > 0);
-    this.#child.stderr!.off('data', count);
+    // The old worker says so when it has closed its port.
+    await until('an old worker that leaves', () => this.#said.includes('gracefully shutting down', told));
   }
 
   async #stop(): Promise<void> {
@@ -94,10 +92,9 @@ export class Nginx {
   }
 }
 
-function configure(port: number): string {
+function configure(): string {
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`);
-  return `# ${port}
-daemon off;
+  return `daemon off;
 worker_processes 1;
 pid nginx.pid;
 error_log stderr notice;
@@ -112,7 +109,10 @@ http {
 
 function siteFor(port: number, upstreams: readonly number[], change: (site: string) => string): string {
   const servers = upstreams.map((upstream) => `server 127.0.0.1:${upstream};`).join('\n  ');
-  const site = SITE.replace(/server 127\.0\.0\.1:60000;\n.*60001;/, servers).replace('listen 80', `listen 127.0.0.1:${port}`);
+  const site = SITE.replace(/server 127\.0\.0\.1:60000;\n.*60001;/, servers).replace(
+    'listen 80',
+    `listen 127.0.0.1:${port}`,
+  );
   return change(site);
 }
 
