@@ -110,6 +110,20 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
   });
 }
 
+describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
+  tested.add('thread-broker.ts').add('thread-broker.test.ts');
+
+  it('keeps the contract of a broker', () => {
+    const report = execFileSync(
+      process.execPath,
+      ['--import', 'tsx', '--test', '--test-reporter=tap', join(EXAMPLES, 'thread-broker.test.ts')],
+      // It is a run of its own, and none of the runner that runs this spec.
+      { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    assert.match(report, /^# pass [1-9]\d$/m);
+  });
+});
+
 describe('docs/examples/readme-client.mjs', TIMEOUT, () => {
   tested.add('readme-client.mjs');
 
