@@ -106,6 +106,11 @@ export class CoreOrder implements NatsOrder {
     return `${this.#process}-${(++this.#lives).toString(36)}`;
   }
 
+  close(): void {
+    this.#heard.clear();
+    this.#senders.clear();
+  }
+
   async subscribe(topic: string): Promise<BrokerTop> {
     const heard = this.#heard.get(topic) ?? this.#hear(topic);
     await this.#link.flush();

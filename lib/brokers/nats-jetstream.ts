@@ -1,19 +1,10 @@
 import type { BrokerPage, BrokerTop } from '../topics/broker.ts';
 import type { NatsMessage } from './nats-connection.ts';
+import { FollowedTopic } from './nats-followed.ts';
 import { unavailable } from './nats-link.ts';
 import type { NatsOrder, OrderEvents } from './nats-orders.ts';
 import { type NatsStream, StreamGoneError, saysGone } from './nats-stream.ts';
 import { hashOfId, lastWordOf } from './nats-subjects.ts';
-
-/** A topic that is subscribed. */
-interface Followed {
-  /** The last message that was told; `undefined` as long as nobody knows where the topic stands. */
-  newest: number | undefined;
-  /** No other message of the topic was stored up to this number of the stream. */
-  confirmed: number;
-  /** In which round that was. */
-  round: number;
-}
 
 /** How many checks lie between two questions for a topic in which nothing happens. */
 const ROUNDS = 30;
@@ -32,7 +23,7 @@ const TRIES = 3;
 export class JetStreamOrder implements NatsOrder {
   readonly #stream: NatsStream;
   readonly #events: OrderEvents;
-  readonly #followed = new Map<string, Followed>();
+  readonly #followed = new Map<string, FollowedTopic>();
   #round = 0;
 
   constructor(stream: NatsStream, events: OrderEvents) {
@@ -43,13 +34,18 @@ export class JetStreamOrder implements NatsOrder {
   async check(): Promise<boolean> {
     const isAnother = await this.#stream.check();
     this.#round++;
-    if (isAnother) for (const followed of this.#followed.values()) followed.newest = undefined;
+    if (isAnother) for (const followed of this.#followed.values()) followed.forget();
     else await this.#confirm();
     return isAnother;
   }
 
   lost(): void {
     // What was missed tells itself.
+  }
+
+  close(): void {
+    for (const followed of this.#followed.values()) followed.end();
+    this.#followed.clear();
   }
 
   /** Asks for topics in which nothing has happened for long. */
@@ -63,21 +59,16 @@ export class JetStreamOrder implements NatsOrder {
     await Promise.all(due);
   }
 
-  async #confirmOne(topic: string, followed: Followed): Promise<void> {
+  async #confirmOne(topic: string, followed: FollowedTopic): Promise<void> {
     const { epoch, lastSeq } = this.#stream;
     const last = await this.#stream.last(this.#stream.subjectOf(topic));
     if (this.#followed.get(topic) !== followed || followed.newest === undefined || epoch !== this.#stream.epoch) return;
-    if (last !== undefined && last.seq > followed.newest) {
-      // Whether it is all that was missed, who reads behind the last one learns.
-      this.#events.message(topic, epoch, { offset: last.seq, previous: last.seq - 1, data: last.data });
-      followed.newest = last.seq;
+    if (last === undefined || last.seq <= followed.newest) {
+      followed.confirm(lastSeq, this.#round);
+      return;
     }
-    this.#note(followed, Math.max(lastSeq, followed.newest));
-  }
-
-  #note(followed: Followed, confirmed: number): void {
-    followed.confirmed = Math.max(followed.confirmed, confirmed);
-    followed.round = this.#round;
+    // Whether it is all that was missed, who reads behind the last one learns.
+    followed.receive({ offset: last.seq, previous: last.seq - 1, data: last.data }, this.#round);
   }
 
   receive(topic: string, message: NatsMessage): void {
@@ -93,23 +84,23 @@ export class JetStreamOrder implements NatsOrder {
     }
     const previous = Number(headers?.get('Nats-Last-Sequence')) || this.#previousOf(offset, followed);
     this.#stream.saw(offset);
-    const data = new Uint8Array(message.data);
-    this.#events.message(topic, this.#stream.epoch, { offset, previous, data });
-    if (followed.newest === undefined || offset <= followed.newest) return;
-    followed.newest = offset;
-    this.#note(followed, offset);
+    followed.receive({ offset, previous, data: new Uint8Array(message.data) }, this.#round);
   }
 
   /** What came before a message when JetStream keeps nothing else of its topic: nothing, or what has been forgotten since. */
-  #previousOf(offset: number, { newest, confirmed }: Followed): number {
+  #previousOf(offset: number, { newest, confirmed }: FollowedTopic): number {
     // What came behind `confirmed` has not been forgotten: so there was nothing.
     if (newest !== undefined && newest < offset && confirmed >= this.#stream.firstSeq - 1) return newest;
     return offset - 1;
   }
 
   subscribe(topic: string): Promise<BrokerTop> {
-    if (!this.#followed.has(topic)) this.#followed.set(topic, { newest: undefined, confirmed: 0, round: 0 });
+    if (!this.#followed.has(topic)) this.#followed.set(topic, this.#follow(topic));
     return this.#look(() => this.#topOf(topic));
+  }
+
+  #follow(topic: string): FollowedTopic {
+    return new FollowedTopic((message) => this.#events.message(topic, this.#stream.epoch, message));
   }
 
   async #topOf(topic: string): Promise<BrokerTop> {
@@ -118,10 +109,7 @@ export class JetStreamOrder implements NatsOrder {
     const followed = this.#followed.get(topic);
     const last = await this.#stream.last(subject);
     const offset = last?.seq ?? (await this.#topOfEmpty(subject, followed, lastSeq));
-    if (followed !== undefined) {
-      followed.newest = Math.max(followed.newest ?? 0, offset);
-      this.#note(followed, Math.max(lastSeq, followed.newest));
-    }
+    if (epoch === this.#stream.epoch) followed?.stand(offset, lastSeq, this.#round);
     return { epoch, offset };
   }
 
@@ -149,13 +137,14 @@ export class JetStreamOrder implements NatsOrder {
    * The top of a topic of which nothing is kept. It is no less than what it was before, so nothing can be told of a message that was
    * forgotten; and the higher it is, the longer it is known that nothing came since.
    */
-  async #topOfEmpty(subject: string, followed: Followed | undefined, lastSeq: number): Promise<number> {
+  async #topOfEmpty(subject: string, followed: FollowedTopic | undefined, lastSeq: number): Promise<number> {
     const { newest, confirmed = 0 } = followed ?? {};
     if (newest !== undefined && (await this.#stream.hasAllBehind(subject, confirmed))) return newest;
     return this.#stream.firstSeq <= 1 ? 0 : lastSeq;
   }
 
   unsubscribe(topic: string): void {
+    this.#followed.get(topic)?.end();
     this.#followed.delete(topic);
   }
 

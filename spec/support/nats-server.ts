@@ -74,12 +74,12 @@ export class NatsServer {
   }
 
   /** Asks JetStream, as its own tools do. */
-  async api(name: string, body: object = {}): Promise<any> {
+  async api<T>(name: string, body: object = {}): Promise<T> {
     const connection = await this.connect();
     const answer = await connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
     await connection.close();
     this.#connections.delete(connection);
-    return answer.json();
+    return answer.json<T>();
   }
 
   async stop(): Promise<void> {
