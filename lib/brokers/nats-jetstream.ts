@@ -1,4 +1,4 @@
-import type { BrokerPage, BrokerTop } from '../topics/broker.ts';
+import type { BrokerMessage, BrokerPage, BrokerTop } from '../topics/broker.ts';
 import type { NatsMessage } from './nats-connection.ts';
 import { FollowedTopic } from './nats-followed.ts';
 import { unavailable } from './nats-link.ts';
@@ -139,7 +139,7 @@ export class JetStreamOrder implements NatsOrder {
    */
   async #topOfEmpty(subject: string, followed: FollowedTopic | undefined, lastSeq: number): Promise<number> {
     const { newest, confirmed = 0 } = followed ?? {};
-    if (newest !== undefined && (await this.#stream.hasAllBehind(subject, confirmed))) return newest;
+    if (newest !== undefined && (await this.#stream.allBehind(subject, confirmed)) === confirmed) return newest;
     return this.#stream.firstSeq <= 1 ? 0 : lastSeq;
   }
 
@@ -164,20 +164,20 @@ export class JetStreamOrder implements NatsOrder {
     const { epoch, lastSeq } = this.#stream;
     const subject = this.#stream.subjectOf(topic);
     for (let tries = 0; tries < TRIES; tries++) {
-      const last = await this.#stream.last(subject);
+      const [last, next] = await Promise.all([this.#stream.last(subject), this.#stream.next(subject, after + 1)]);
       if (last === undefined) return { epoch, offset: await this.#standing(subject, after, lastSeq), messages: [] };
       if (last.seq <= after) return { epoch, offset: last.seq, messages: [] };
-      const kept = await this.#stream.page(subject, after, last.seq, limit);
-      const [first] = kept;
-      // What was the last is forgotten since, or the server that was asked does not have it yet.
-      if (first === undefined) continue;
-      let previous = (await this.#stream.hasAllBehind(subject, after)) ? after : first.seq - 1;
-      const messages = kept.map(({ seq, data }) => {
-        const message = { offset: seq, previous, data };
+      const kept = next?.seq === last.seq ? [last] : await this.#stream.page(subject, after, last.seq, limit);
+      // What is forgotten while it is read leaves holes: so it is asked behind it.
+      let previous = await this.#stream.allBehind(subject, after);
+      const messages: BrokerMessage[] = [];
+      for (const { seq, data } of kept) {
+        if (seq <= previous) continue;
+        messages.push({ offset: seq, previous, data });
         previous = seq;
-        return message;
-      });
-      return { epoch, offset: Math.max(last.seq, previous), messages };
+      }
+      // Otherwise what was the last is forgotten since, or the server that was asked does not have it yet.
+      if (messages.length > 0) return { epoch, offset: Math.max(last.seq, previous), messages };
     }
     throw unavailable('JetStream does not give the messages that it says it keeps');
   }
@@ -187,9 +187,9 @@ export class JetStreamOrder implements NatsOrder {
    * before it was seen that nothing is kept: what came since is behind it.
    */
   async #standing(subject: string, after: number, lastSeq: number): Promise<number> {
-    const hasAll = await this.#stream.hasAllBehind(subject, after);
+    const behind = await this.#stream.allBehind(subject, after);
     // So far the stream has never been.
     if (after > this.#stream.lastSeq) return lastSeq;
-    return hasAll ? after : Math.max(lastSeq, after + 1);
+    return behind === after ? after : Math.max(lastSeq, after + 1);
   }
 }
