@@ -3,37 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, BrokerMessage, BrokerPage, BrokerSettings, BrokerTop } from '../topics/broker.ts';
 import { show } from '../wording.ts';
-
-/** A broker as one process would have it, for the suite. */
-export interface TestedBroker {
-  /** Not open yet. */
-  readonly broker: Broker;
-  /**
-   * Cuts this broker off from what it shares with the others, as when a cable is cut, until `reconnect`. It may cut off the others
-   * too. Without both of them, the tests of a connection that is lost are skipped.
-   */
-  readonly disconnect?: () => unknown;
-  readonly reconnect?: () => unknown;
-  /** Ends what was made for it, such as a client, once it is closed. */
-  readonly end?: () => unknown;
-}
-
-/** What the suite is to test. */
-export interface BrokerTestOptions {
-  /** What it is called in the names of the tests. */
-  readonly name: string;
-  /**
-   * Makes a broker. All of them share what is behind them, such as a server, as the processes of one application do; those of
-   * one test have the same settings, with which the suite opens them.
-   */
-  readonly makeBroker: (settings: BrokerSettings) => TestedBroker | Promise<TestedBroker>;
-  /** Has what is behind the brokers lose all it keeps, where that can happen. Without it that test is skipped. */
-  readonly loseData?: () => unknown;
-  /** How large a message may be, in bytes. 1 MiB unless set. */
-  readonly maxMessageBytes?: number;
-  /** For how long a test waits for one thing, in milliseconds, before it fails. 10,000 unless set. */
-  readonly patienceMs?: number;
-}
+import type { BrokerTestOptions, TestedBroker } from './broker-testing-options.ts';
 
 const WITH_HISTORY: BrokerSettings = { historyMessages: 1000, historyMs: 60_000 };
 const PATIENCE_MS = 10_000;

@@ -2,10 +2,9 @@ import { describe, it } from 'node:test';
 import { testFaults } from './broker-testing-faults.ts';
 import { testKeeping } from './broker-testing-keeping.ts';
 import { testMessages } from './broker-testing-messages.ts';
-import { type BrokerTestOptions, type Register, Run } from './broker-testing-run.ts';
+import type { BrokerTestOptions } from './broker-testing-options.ts';
+import { type Register, Run } from './broker-testing-run.ts';
 import { testTopics } from './broker-testing-topics.ts';
-
-export type { BrokerTestOptions, TestedBroker } from './broker-testing-run.ts';
 
 /** No test takes as long, unless something hangs. In milliseconds. */
 const TIMEOUT_MS = 60_000;
