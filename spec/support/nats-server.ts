@@ -68,7 +68,13 @@ export class NatsServer {
 
   /** A connection as an application makes it, closed with the server. @param port - of what stands in between */
   async connect(port: number = this.port, options: object = {}): Promise<Connection> {
-    const connection = await connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, ...options });
+    const connection = await connect({
+      port,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+      reconnectJitter: 0,
+      ...options,
+    });
     this.#connections.add(connection);
     return connection;
   }
