@@ -22,7 +22,7 @@ interface Heard {
   last: number;
   /** Since when nothing can be lost without a trace. */
   since: number;
-  /** The last number that was heard of each sender, and when; the one that is silent for longest first. */
+  /** The last number that was heard of each sender, and at which check; the one that is silent for longest first. */
   senders: Map<string, { readonly number: number; readonly at: number }>;
   /** Where messages with an id are, by its hash, and when they came. */
   readonly ids: Map<string, { readonly place: BrokerTop; readonly at: number }>;
@@ -37,8 +37,8 @@ const ID_MS = 300_000;
 const MAX_IDS = 10_000;
 /** How many senders are told apart in a topic, and in how many topics a process is one, at most. */
 const MAX_SENDERS = 10_000;
-/** Nothing comes of a sender that was silent for so long, in milliseconds: by then its process has forgotten it. */
-const SILENT_MS = 180_000;
+/** Nothing comes of a sender that was silent for so many checks: by then its process has forgotten it. */
+const SILENT_CHECKS = 90;
 const MAX_RECENT = 1000;
 const RECENT_CHECKS = 3;
 /** After so long without a message it is said which was the last, in milliseconds; behind the last of them it is forgotten. */
@@ -57,6 +57,7 @@ export class CoreOrder implements NatsOrder {
   readonly #now: () => number;
   readonly #process: string = randomBytes(6).toString('hex');
   #lives = 0;
+  #checks = 0;
   readonly #senders = new Map<string, Sender>();
   readonly #heard = new Map<string, Heard>();
   /** What this process has published and not heard yet, by sender and number. */
@@ -77,10 +78,11 @@ export class CoreOrder implements NatsOrder {
 
   async check(): Promise<boolean> {
     const now = this.#now();
+    this.#checks++;
     for (const [topic, sender] of this.#senders) this.#mark(topic, sender, now);
     for (const heard of this.#heard.values()) {
       forget(heard.ids, now - ID_MS);
-      forget(heard.senders, now - SILENT_MS);
+      forget(heard.senders, this.#checks - SILENT_CHECKS);
       if (--heard.recentChecks <= 0) heard.recent = [];
     }
     return false;
@@ -154,7 +156,10 @@ export class CoreOrder implements NatsOrder {
     if (heard === undefined || message === undefined) return;
     const known = heard.senders.get(message.sender)?.number;
     // Of one sender they come in order: this one was heard.
-    if (known !== undefined && message.number <= known) return;
+    if (known !== undefined && message.number <= known) {
+      this.#know(heard, { ...message, number: known });
+      return;
+    }
     const before = heard.last;
     heard.last += lostBefore(message, known, this.#now() - heard.since);
     this.#know(heard, message);
@@ -165,10 +170,9 @@ export class CoreOrder implements NatsOrder {
   }
 
   #know(heard: Heard, { sender, number }: CoreMessage): void {
-    const at = this.#now();
     heard.senders.delete(sender);
-    heard.senders.set(sender, { number, at });
-    if (forgetFirst(heard.senders, MAX_SENDERS) !== undefined) heard.since = at;
+    heard.senders.set(sender, { number, at: this.#checks });
+    if (forgetFirst(heard.senders, MAX_SENDERS) !== undefined) heard.since = this.#now();
   }
 
   /** @returns whether it is told; not where the same was before, by its id */
