@@ -1,5 +1,5 @@
 import { kindOf } from '../wording.ts';
-import { deferred, quietly } from './deferred.ts';
+import { pending, quietly } from './pending.ts';
 import {
   connectIoredis,
   connectNodeRedis,
@@ -14,7 +14,7 @@ import {
  */
 export interface RedisClientLike {
   duplicate(...overrides: never[]): unknown;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  connect(): Promise<unknown>;
 }
 
 /** Where the servers are, as a client of the user's says. */
@@ -143,7 +143,7 @@ async function find<Node>(
 ): Promise<Node[]> {
   // Its errors are told by what was asked, too; without a listener they would end the process.
   cluster.on('error', () => {});
-  const { promise: late, reject } = deferred<never>();
+  const { promise: late, reject } = pending<never>();
   const timer = setTimeout(
     () => reject(new Error(`no server of the cluster answered within ${timeoutMs} ms`)),
     timeoutMs,

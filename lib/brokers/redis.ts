@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { Broker, BrokerEvents, BrokerMessage, BrokerPage, BrokerSettings, BrokerTop } from '../topics/broker.ts';
 import { checkNames } from '../wording.ts';
-import { type Deferred, deferred } from './deferred.ts';
+import { type Pending, pending } from './pending.ts';
 import { type RedisClientLike, type RedisSource, readRedisClient } from './redis-client.ts';
 import type { RedisConnectionEvents } from './redis-connection.ts';
 import type { RedisLink } from './redis-link.ts';
@@ -35,6 +35,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const ID_MS = 5 * 60 * 1000;
 /** The longest wait before the next attempt to connect: with what an attempt takes, topics work within 2 s of Redis' return. */
 const MAX_WAIT_MS = 1000;
+/** For how long behind a loss calls wait for the connection, as it mostly is there again at once; later ones are refused at once. */
+const PATIENCE_MS = 1000;
 
 /**
  * Carries topics from process to process over Redis 6.0 or newer, or Valkey.
@@ -60,7 +62,7 @@ class RedisBroker implements Broker {
   /** The links while they are there. */
   #links: RedisLinks | undefined;
   /** Settled when they are there again, when that has taken too long, or by `close`. */
-  #returning: Deferred<RedisLinks> = deferred();
+  #returning: Pending<RedisLinks> = pending();
   #upSince = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -144,7 +146,10 @@ class RedisBroker implements Broker {
     clearTimeout(this.#timer);
     this.#links?.destroy();
     this.#links = undefined;
-    this.#returning.reject(new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'the broker was closed'));
+    const closed = new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'the broker was closed');
+    this.#returning.reject(closed);
+    this.#returning = pending();
+    this.#returning.reject(closed);
   }
 
   /** Asks the server that has a topic; waits for it a little where the connection is lost. */
@@ -199,11 +204,10 @@ class RedisBroker implements Broker {
     // A life that has lasted begins a new count.
     if (performance.now() - this.#upSince > this.#timeoutMs) this.#failures = 0;
     this.#links = undefined;
-    const returning = deferred<RedisLinks>();
+    const returning = pending<RedisLinks>();
     this.#returning = returning;
     const lost = unavailable('the connection to Redis is lost', error);
-    // Until then it is waited for, and from then on refused at once.
-    setTimeout(() => returning.reject(lost), this.#timeoutMs).unref();
+    setTimeout(() => returning.reject(lost), PATIENCE_MS).unref();
     this.#events.down(lost);
     this.#return();
   }
