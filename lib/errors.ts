@@ -136,6 +136,12 @@ const ERROR_TABLE = {
     closeCode: CloseCode.PolicyViolation,
     message: 'the peer sends more messages than it may; the option maxMessagesPerSecond sets how many',
   },
+  WS_ERR_PRESENCE_FULL: {
+    class: 'LimitError',
+    closeCode: CloseCode.TryAgainLater,
+    message:
+      'a topic has 16,384 members in this process, and takes no more: divide it, or subscribe to it without presence',
+  },
   WS_ERR_REQUEST_BODY_TOO_LARGE: {
     class: 'LimitError',
     message:

@@ -99,11 +99,11 @@ function advise(value: unknown): string {
   if (typeof value === 'function') return `${kind}: pass a client, such as new Redis(url)`;
   if (can(value, 'createClient')) return 'the module redis: pass createClient({ url }) of it';
   if (can(value, 'Redis')) return 'the module ioredis: pass new Redis(url) of it';
-  if (can(value, 'execute'))
-    return 'a pool: pass the client that it was made of, as a pool cannot subscribe';
+  if (can(value, 'execute')) return 'a pool: pass the client that it was made of, as a pool cannot subscribe';
   if (can(value, 'acquire'))
     return 'a Sentinel client of redis, which has no connections of its own to make: pass new Redis({ sentinels, name }) of ioredis';
-  if (can(value, 'sendCommand', 'sSubscribe') && !can(value, 'destroy')) return 'a client of redis 4: update it to 5 or newer';
+  if (can(value, 'sendCommand', 'sSubscribe') && !can(value, 'destroy'))
+    return 'a client of redis 4: update it to 5 or newer';
   return kind;
 }
 

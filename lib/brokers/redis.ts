@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { Broker, BrokerEvents, BrokerMessage, BrokerPage, BrokerSettings, BrokerTop } from '../topics/broker.ts';
-import { checkNames } from '../wording.ts';
+import { checkNames, kindOf, show } from '../wording.ts';
 import { type Pending, pending } from './pending.ts';
 import { type RedisClientLike, type RedisSource, readRedisClient } from './redis-client.ts';
 import type { RedisConnectionEvents } from './redis-connection.ts';
@@ -31,6 +31,9 @@ export interface RedisBrokerOptions {
 
 const OPTION_NAMES = ['client', 'prefix', 'timeoutMs', 'forgetAfterMs'];
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** What a timer of Node can wait, and a century. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_MS = 36_525 * DAY_MS;
 /** For how long an id is known. */
 const ID_MS = 5 * 60 * 1000;
 /** The longest wait before the next attempt to connect: with what an attempt takes, topics work within 2 s of Redis' return. */
@@ -70,10 +73,17 @@ class RedisBroker implements Broker {
   constructor(options: RedisBrokerOptions) {
     checkNames('redisBroker', options, OPTION_NAMES);
     const { client, prefix = 'hyperlane', timeoutMs = 5000, forgetAfterMs = 7 * DAY_MS } = options;
+    if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
+      throw new RangeError(
+        `prefix is a string without { and }, between which Redis Cluster looks, and this one is ${show(prefix)}`,
+      );
+    }
+    checkMs('timeoutMs', timeoutMs, MAX_TIMER_MS);
+    checkMs('forgetAfterMs', forgetAfterMs, MAX_MS);
     this.#source = readRedisClient(client, timeoutMs);
     this.#names = new RedisNames(prefix, this.#source.database);
     this.#timeoutMs = timeoutMs;
-    this.#forgetAfterMs = forgetAfterMs;
+    this.#forgetAfterMs = Math.ceil(forgetAfterMs);
   }
 
   async open(events: BrokerEvents, settings: BrokerSettings): Promise<void> {
@@ -168,10 +178,9 @@ class RedisBroker implements Broker {
     return [link.runId, `${this.#epochs}${(this.#epochCount++).toString(36)}`, String(forgetMs)];
   }
 
-  /** For how long messages are kept: never longer than the offset that they have. */
+  /** For how long messages are kept, in whole milliseconds: never longer than their topic is remembered. */
   get #keptMs(): number {
-    const { historyMs } = this.#settings;
-    return Number.isFinite(historyMs) ? historyMs : this.#forgetAfterMs;
+    return Math.ceil(Math.min(this.#settings.historyMs, MAX_MS));
   }
 
   #connect(): Promise<RedisLinks> {
@@ -228,6 +237,11 @@ class RedisBroker implements Broker {
       );
     }, waitMs);
   }
+}
+
+function checkMs(name: string, value: number, max: number): void {
+  if (typeof value === 'number' && value > 0 && value <= max) return;
+  throw new RangeError(`${name} is a number of milliseconds from 1 to ${max}, and this one is ${kindOf(value)}`);
 }
 
 function unavailable(what: string, cause: unknown): BrokerError {

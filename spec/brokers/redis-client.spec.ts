@@ -74,7 +74,10 @@ describe('the client of redisBroker', () => {
   });
 
   it('refuses a prefix with braces, by which Redis Cluster finds the server of a key', () => {
-    assert.throws(() => redisBroker({ client: redis.createClient(), prefix: '{app}' }), /RangeError: prefix .*without \{ and \}.*'\{app\}'/);
+    assert.throws(
+      () => redisBroker({ client: redis.createClient(), prefix: '{app}' }),
+      /RangeError: prefix .*without \{ and \}.*'\{app\}'/,
+    );
   });
 
   it('refuses times that are none', () => {
@@ -83,7 +86,7 @@ describe('the client of redisBroker', () => {
       for (const name of ['timeoutMs', 'forgetAfterMs']) {
         assert.throws(
           () => redisBroker({ client, [name]: wrong } as RedisBrokerOptions),
-          (error: Error) => error.message.startsWith(`${name} is a number of milliseconds above 0, and this one is `),
+          (error: Error) => error.message.startsWith(`${name} is a number of milliseconds from 1 to `),
         );
       }
     }

@@ -13,6 +13,8 @@ export class TcpProxy {
   target: number;
   readonly #listener: Server;
   readonly #passages = new Set<Passage>();
+  /** Of all passages, those that are forgotten too. */
+  readonly #sockets = new Set<Socket>();
   #mode: 'open' | 'cut' | 'stalled' = 'open';
 
   private constructor(target: number) {
@@ -69,13 +71,11 @@ export class TcpProxy {
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.#mode = 'cut';
     this.#listener.close();
-    for (const socket of this.#forgotten) socket.destroy();
-    if (this.#listener.listening) await once(this.#listener, 'close');
+    for (const socket of this.#sockets) socket.destroy();
+    await once(this.#listener, 'close');
   }
-
-  readonly #forgotten = new Set<Socket>();
 
   #accept(client: Socket): void {
     client.on('error', () => {});
@@ -91,10 +91,10 @@ export class TcpProxy {
       [client, server],
       [server, client],
     ] as const) {
-      this.#forgotten.add(from);
+      this.#sockets.add(from);
       from.on('data', (bytes) => to.write(bytes));
       from.on('close', () => {
-        this.#forgotten.delete(from);
+        this.#sockets.delete(from);
         if (this.#passages.delete(passage)) destroy(passage);
       });
     }
