@@ -69,7 +69,7 @@ export function testFaults(test: Register): void {
         const top = await b.subscribe(topic);
         assert.equal(top.epoch, start.epoch, 'what is kept was not lost: the epoch is the same');
         const last = log.at(-1)?.offset ?? start.offset;
-        const missed = follow('read', last, await b.readAll(topic, last, 50));
+        const missed = follow('read', last, await b.readAll(topic, last, 50, top.offset));
         log.push(...missed);
         const place = await a.publish(topic, `round ${round}`);
         await b.until('messages come again', () => b.toldOf(topic).some((one) => one.message.offset >= place.offset));

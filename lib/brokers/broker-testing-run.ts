@@ -140,8 +140,8 @@ export class Peer {
     return page;
   }
 
-  /** All that is kept behind an offset, in pages of `limit`. */
-  async readAll(topic: string, after: number, limit: number): Promise<BrokerMessage[]> {
+  /** All that is kept behind an offset, in pages of `limit`; or what is up to another, while more may come. */
+  async readAll(topic: string, after: number, limit: number, upTo: number = Infinity): Promise<BrokerMessage[]> {
     const all: BrokerMessage[] = [];
     let last = after;
     while (true) {
@@ -152,6 +152,7 @@ export class Peer {
         return all;
       }
       last = messages.at(-1)!.offset;
+      if (last >= upTo) return all;
     }
   }
 

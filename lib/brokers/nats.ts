@@ -174,6 +174,7 @@ export class NatsBroker implements Broker {
     for (const { unsubscribe } of this.#subscriptions.values()) unsubscribe();
     this.#subscriptions.clear();
     this.#everyone?.unsubscribe();
+    this.#order?.close();
     this.#link?.close();
   }
 }

@@ -7,7 +7,8 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cleanUp } from '../support/clean-up.ts';
-import { type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
+import { freePort } from '../support/free-port.ts';
+import { clientFrame, type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
 import { ExampleProcess } from './example-process.ts';
 
 /** Every file of docs/examples is started as a reader would start it, and does what the docs say. */
@@ -423,16 +424,82 @@ example('endings.ts', (run) => {
     await run().prints('1 messages in, 1 out; 0 are here');
     await leave(await open(run(), '/websocket?name=Bob'));
     await run().prints('Bob is gone, by the peer (peer), code 1000, after ');
+  });
+});
+
+example('metrics.ts', (run) => {
+  it('counts as text what comes, goes and ends', async () => {
+    const client = await open(run(), '/websocket');
+    client.send('hello');
+    assert.equal(await client.receive(), 'hello');
+    const other = await open(run(), '/websocket');
+    other.send('x'.repeat(1001));
+    assert.equal((await other.receiveClose()).code, 1009);
     assert.equal((await ask(run(), '/other')).status, 404);
-    const [status, body] = await get(run(), '/metrics');
-    assert.equal(status, 200);
-    const counted = body.split('\n').filter((line) => / [1-9]/.test(line));
-    assert.deepEqual(counted, [
-      'websockets_opened_total 2',
-      'websockets_closed_total{cause="peer"} 1',
-      'websockets_closed_total{cause="limit"} 1',
-      'websockets_refused_total{reason="route"} 1',
+    const counted = async (): Promise<string[]> => {
+      const [status, body] = await get(run(), '/metrics');
+      assert.equal(status, 200);
+      assert.match(body, /^((# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[\w.+]+"\})? [\d.]+)\n)+$/);
+      return body.split('\n').filter((line) => / [1-9]/.test(line));
+    };
+    let lines = await counted();
+    // The end of the second may come a moment later than its last byte.
+    while (lines.includes('websocket_open 2')) lines = await counted();
+    assert.deepEqual(lines, [
+      'websocket_open 1',
+      'websocket_opened_total 2',
+      'websocket_closed_total{cause="limit"} 1',
+      'websocket_refused_total{reason="route"} 1',
+      'websocket_messages_total{direction="in"} 1',
+      'websocket_messages_total{direction="out"} 1',
+      lines.find((line) => line.startsWith('websocket_bytes_total{direction="in"} ')),
+      lines.find((line) => line.startsWith('websocket_bytes_total{direction="out"} ')),
     ]);
+    await leave(client);
+  });
+});
+
+const heartbeats = () => ({ HEARTBEAT_MS: '300' });
+
+example(
+  'metrics.ts',
+  (run) => {
+    it('counts the answers to its heartbeats by how long they took', async () => {
+      let body = '';
+      while (!/^websocket_latency_seconds_count [1-9]/m.test(body)) {
+        const client = await open(run(), '/websocket');
+        const ping = await client.readFrame();
+        assert.equal(ping?.opcode, 9);
+        client.write(clientFrame(0x8a, ping.payload));
+        await leave(client);
+        [, body] = await get(run(), '/metrics');
+      }
+      assert.match(body, /^websocket_latency_seconds_bucket\{le="0.01"\} \d+$/m);
+      assert.match(body, /^websocket_latency_seconds_bucket\{le="\+Inf"\} [1-9]$/m);
+      assert.match(body, /^websocket_latency_seconds_sum \S+$/m);
+    });
+  },
+  heartbeats,
+);
+
+example('metrics-opentelemetry.ts', (run) => {
+  it('gives its counters to the exporter, and the latency by route', async () => {
+    const client = await open(run(), '/websocket');
+    client.send('hello');
+    const ping = await client.readFrame();
+    assert.equal(ping?.opcode, 9);
+    client.write(clientFrame(0x8a, ping.payload));
+    assert.equal(await client.receive(), 'hello');
+    const stopped = run().stop('SIGTERM');
+    assert.equal((await client.receiveClose()).code, 1001);
+    assert.equal(await stopped, 0);
+    const { output } = run();
+    for (const name of ['open', 'closed', 'messages', 'buffered', 'latency']) {
+      assert.ok(output.includes(`name: 'websocket.${name}'`), output);
+    }
+    assert.match(output, /attributes: \{ cause: 'shutdown' \},[^}]*value: 1/);
+    assert.match(output, /attributes: \{ direction: 'out' \},[^}]*value: 1/);
+    assert.match(output, /attributes: \{ route: '\/websocket' \}/);
   });
 });
 
@@ -483,6 +550,89 @@ example('shutdown.ts', (run) => {
     assert.deepEqual(await client.receiveClose(), { code: 1001, reason: 'restarting' });
     assert.equal(await stopped, 0);
     assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+describe('docs/examples/rolling-restart.ts', TIMEOUT, () => {
+  tested.add('rolling-restart.ts');
+
+  it('restarts one process after the other, each of which says goodbye', async () => {
+    const ports = [await freePort(), await freePort()];
+    const run = await ExampleProcess.start('rolling-restart.ts', { PAUSE_MS: '0' }, [
+      'spec/docs/farewell-server.mjs',
+      ...ports.map(String),
+    ]);
+    try {
+      await run.prints('2 processes run');
+      const [first, second] = await Promise.all(ports.map((port) => WsClient.connect(port)));
+      run.send('SIGHUP');
+      assert.equal((await first!.readToEnd()).toString(), 'hello goodbye ');
+      assert.equal((await second!.readToEnd()).toString(), 'hello goodbye ');
+      // The first was there again before the second was told.
+      const again = await WsClient.connect(ports[0]!);
+      await again.readUntil('hello ');
+      await run.prints('all are restarted');
+      const last = await WsClient.connect(ports[1]!);
+      await last.readUntil('hello ');
+    } finally {
+      assert.equal(await run.stop('SIGTERM'), 0);
+    }
+  });
+});
+
+describe('docs/examples/reconnect.js', () => {
+  tested.add('reconnect.js');
+
+  it('comes back where it was, tells of gaps, and stays away when it is told to', async (test) => {
+    const { listen } = (await import(`${EXAMPLES}/reconnect.js`)) as {
+      listen(url: string, show: { message(body: string): void; gap(): void }): void;
+    };
+    const sockets: FakeSocket[] = [];
+    class FakeSocket {
+      onmessage!: (event: { data: string }) => void;
+      onclose!: (event: { code: number }) => void;
+      readonly url: string;
+      readonly protocol: string;
+
+      constructor(url: string, protocol: string) {
+        this.url = url;
+        this.protocol = protocol;
+        sockets.push(this);
+      }
+    }
+    const delays: number[] = [];
+    test.mock.method(Math, 'random', () => 0.5);
+    test.mock.method(globalThis, 'setTimeout', (again: () => void, ms: number) => {
+      delays.push(ms);
+      again();
+    });
+    const before = Object.getOwnPropertyDescriptor(globalThis, 'WebSocket');
+    Object.defineProperty(globalThis, 'WebSocket', { value: FakeSocket, configurable: true });
+    const shown: string[] = [];
+    try {
+      listen('wss://chat.example/room/7', { message: (body) => shown.push(body), gap: () => shown.push('gap') });
+      const tell = (...messages: string[]): void => {
+        for (const data of messages) sockets.at(-1)!.onmessage({ data });
+      };
+      const end = (code: number): void => sockets.at(-1)!.onclose({ code });
+      end(1006);
+      end(1006);
+      tell('=e.4\n', 'e.5\none\nof two lines', 'e.6\n');
+      end(1001);
+      tell('!f.1\n', 'f.2\ntwo');
+      end(1006);
+      end(4000);
+    } finally {
+      if (before === undefined) delete (globalThis as { WebSocket?: unknown }).WebSocket;
+      else Object.defineProperty(globalThis, 'WebSocket', before);
+    }
+    assert.deepEqual(shown, ['one\nof two lines', '', 'gap', 'two']);
+    assert.deepEqual(
+      sockets.map(({ url }) => url.slice('wss://chat.example/room/7'.length)),
+      ['', '', '', '?after=e.6', '?after=f.2'],
+    );
+    assert.ok(sockets.every(({ protocol }) => protocol === 'positions.hyperlane'));
+    assert.deepEqual(delays, [500, 1000, 500, 500]);
   });
 });
 
