@@ -8,10 +8,13 @@ export { CloseCode } from './codec/close-code.ts';
 export type { ClosePayload } from './codec/close-payload.ts';
 export {
   type BodyIssue,
+  BrokerError,
   ChannelClosedError,
   ConnectionClosedError,
   ConnectionEndError,
   type ErrorCode,
+  GapError,
+  type GapReason,
   HandshakeError,
   InvalidBodyError,
   InvalidPayloadError,
@@ -35,7 +38,7 @@ export type { InvalidBodyPolicy } from './server/body-schema.ts';
 export type { Connections, ServerConnection } from './server/connections.ts';
 export { Context } from './server/context.ts';
 export type { CookieOptions } from './server/cookies.ts';
-export type { ClosedHandler, Handler } from './server/hooks.ts';
+export type { ClosedHandler, Handler, HandlerResult } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
 export type { Refusal, RefusedHandler } from './server/refusal.ts';
 export { type Body, Request } from './server/request.ts';
@@ -51,3 +54,26 @@ export type {
   StandardSchemaResult,
 } from './server/standard-schema.ts';
 export type { SendOptions, WebSocketStream } from './server/websocket-stream.ts';
+export type {
+  Broker,
+  BrokerEvents,
+  BrokerMessage,
+  BrokerPage,
+  BrokerSettings,
+  BrokerTop,
+} from './topics/broker.ts';
+export type { ConnectionSubscription } from './topics/connection-subscription.ts';
+export type { Position } from './topics/position.ts';
+export type { HistoryPage } from './topics/read-history.ts';
+export type { TopicMessage } from './topics/topic-entry.ts';
+export { pointToGroup, pointToPoint } from './topics/topic-names.ts';
+export type { WhenBehind } from './topics/topic-reader.ts';
+export type { TopicSubscription } from './topics/topic-subscription.ts';
+export {
+  type ConnectionSubscribeOptions,
+  type PublishOptions,
+  type SubscribeOptions,
+  Topics,
+  type TopicsStats,
+} from './topics/topics.ts';
+export type { TopicsOptions } from './topics/topics-options.ts';

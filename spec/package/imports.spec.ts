@@ -27,6 +27,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   extensions: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   handshake: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   broadcast: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel'], types: ['net'] },
+  topics: { layers: ['errors.ts', 'wording.ts', 'warnings.ts', 'channel', 'broadcast'] },
   net: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
   server: {
     layers: [
@@ -39,11 +40,23 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'extensions',
       'handshake',
       'broadcast',
+      'topics',
       'net',
     ],
   },
   'index.ts': {
-    layers: ['errors.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake', 'broadcast', 'net', 'server'],
+    layers: [
+      'errors.ts',
+      'codec',
+      'channel',
+      'protocol',
+      'extensions',
+      'handshake',
+      'broadcast',
+      'topics',
+      'net',
+      'server',
+    ],
   },
 };
 
