@@ -48,7 +48,6 @@ export class ConnectionSubscription implements TopicMember {
   readonly #release: () => void;
   /** Reads for it while it is behind. */
   #reader: TopicReader | undefined;
-  #isWaiting = false;
   #dropped = 0;
   /** Where it stood when it ended. */
   #end: Position | undefined;
@@ -183,16 +182,11 @@ export class ConnectionSubscription implements TopicMember {
     onGap?.(error);
   }
 
+  /** Goes on when there is room. */
   #wait(): void {
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    this.#connection.drained().then(
-      () => {
-        this.#isWaiting = false;
-        this.#pump();
-      },
-      // It leaves its topics when it is closed.
-      () => {},
-    );
+    // When it is closed, it leaves its topics.
+    this.#connection.drained().then(() => this.#pump(), ignore);
   }
 }
+
+function ignore(): void {}
