@@ -221,6 +221,18 @@ export class Peer {
     }
   }
 
+  /** Waits for a promise to be rejected, with an error of the broker. */
+  async rejects(what: string, promise: Promise<unknown>): Promise<void> {
+    let error: unknown;
+    try {
+      await this.soon(what, promise);
+    } catch (thrown) {
+      error = thrown;
+    }
+    if (error instanceof assert.AssertionError) throw error;
+    assert.ok(error instanceof Error, `${what}: rejects, with an Error`);
+  }
+
   close(): Promise<void> {
     return this.soon('close', this.broker.close());
   }
