@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NatsBroker, type NatsBrokerOptions, type NatsConnection } from '../../lib/brokers/nats.ts';
+import { NatsBroker, type NatsBrokerOptions } from '../../lib/brokers/nats.ts';
+import type { NatsConnection } from '../../lib/brokers/nats-connection.ts';
 import type { NatsTiming } from '../../lib/brokers/nats-link.ts';
 import { BrokerError } from '../../lib/errors.ts';
 import type { BrokerSettings } from '../../lib/topics/broker.ts';
