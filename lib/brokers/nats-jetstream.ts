@@ -6,8 +6,6 @@ import type { NatsOrder, OrderEvents } from './nats-orders.ts';
 import { type NatsStream, StreamGoneError, saysGone } from './nats-stream.ts';
 import { hashOfId, lastWordOf } from './nats-subjects.ts';
 
-/** How many checks lie between two questions for a topic in which nothing happens. */
-const ROUNDS = 30;
 /** How many topics are asked for at once, at most. */
 const AT_ONCE = 100;
 /** How often a page is asked for that has less than it should. */
@@ -23,11 +21,14 @@ const TRIES = 3;
 export class JetStreamOrder implements NatsOrder {
   readonly #stream: NatsStream;
   readonly #events: OrderEvents;
+  readonly #quietChecks: number;
   readonly #followed = new Map<string, FollowedTopic>();
   #round = 0;
 
-  constructor(stream: NatsStream, events: OrderEvents) {
+  /** @param quietChecks - after how many checks a topic in which nothing happens is asked for */
+  constructor(stream: NatsStream, events: OrderEvents, quietChecks: number) {
     this.#stream = stream;
+    this.#quietChecks = quietChecks;
     this.#events = events;
   }
 
@@ -52,7 +53,7 @@ export class JetStreamOrder implements NatsOrder {
   async #confirm(): Promise<void> {
     const due: Promise<void>[] = [];
     for (const [topic, followed] of this.#followed) {
-      if (followed.newest === undefined || this.#round - followed.round < ROUNDS) continue;
+      if (followed.newest === undefined || this.#round - followed.round < this.#quietChecks) continue;
       due.push(this.#confirmOne(topic, followed));
       if (due.length === AT_ONCE) break;
     }

@@ -12,7 +12,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { Follower, GAP } from '../support/topic-follower.ts';
 import { until } from '../support/watchdog.ts';
 
-const TIMING = { checkMs: 50, answerMs: 1000 };
+const TIMING = { checkMs: 50, answerMs: 1000, quietChecks: 30 };
 const STREAM = 'hyperlane';
 const FEW = { historyMessages: 10, historyMs: 1000 };
 
@@ -205,7 +205,7 @@ describe('NATS with JetStream, when something breaks', skipWithoutNats(), () => 
   it('notices a connection that is half open', async () => {
     const server = await start();
     const proxy = await openProxy(server);
-    const broker = make(await server.connect(proxy.port), {}, { checkMs: 50, answerMs: 400 });
+    const broker = make(await server.connect(proxy.port), {}, { ...TIMING, answerMs: 400 });
     const [a, b] = [await follow(server), await Follower.open(broker, 'room')];
     proxy.forget();
     await a.publish('meanwhile');
@@ -223,7 +223,7 @@ describe('NATS with JetStream, when something breaks', skipWithoutNats(), () => 
 
   it('finds out what core NATS has lost, at the end of a topic too', async () => {
     const server = await start();
-    const timing = { checkMs: 5, answerMs: 1000 };
+    const timing = { ...TIMING, checkMs: 10, quietChecks: 1 };
     const connection = await server.connect();
     const isMissed = (subject: string, text: string): boolean => subject.includes('.topic.') && text.startsWith('lost');
     const b = await Follower.open(make(deaf(connection, isMissed), {}, timing), 'room');
@@ -235,7 +235,7 @@ describe('NATS with JetStream, when something breaks', skipWithoutNats(), () => 
 
   it('has no gap in a topic that is quiet for longer than anything is kept', async () => {
     const server = await start();
-    const short = { jetstream: { keepMs: 800 }, settings: FEW, timing: { checkMs: 5, answerMs: 1000 } };
+    const short = { jetstream: { keepMs: 1500 }, settings: FEW, timing: { ...TIMING, checkMs: 10, quietChecks: 1 } };
     const [quiet, busy] = [await follow(server, short), await follow(server, { ...short, topic: 'busy' })];
     const first = await quiet.publish('first');
     await untilLogged(quiet, 'first');

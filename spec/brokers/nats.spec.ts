@@ -202,7 +202,7 @@ describe('NATS that lets a user do only so much', skipWithoutNats(), () => {
 
   async function follow(server: NatsServer): Promise<Follower> {
     const connection = await server.connect(server.port, { user: 'u', pass: 'p' });
-    const broker = new NatsBroker({ connection }, { checkMs: 50, answerMs: 500 });
+    const broker = new NatsBroker({ connection }, { checkMs: 50, answerMs: 500, quietChecks: 30 });
     onCleanUp(() => broker.close());
     return Follower.open(broker, 'room');
   }
