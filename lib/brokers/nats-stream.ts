@@ -52,6 +52,8 @@ const NS_PER_MS = 1_000_000;
 const ID_MS = 300_000;
 /** How many marks of the time there are among what is kept. */
 const CLOCKS = 4;
+/** How long the deletion of a stream may take, in milliseconds. */
+const DELETION_MS = 500;
 const NO_STREAM = 10_059;
 const NO_MESSAGE = 10_037;
 const NAME_TAKEN = 10_058;
@@ -143,6 +145,8 @@ export class NatsStream {
         );
       }
       if (!isApiError(error, NO_STREAM)) throw error;
+      // Of a stream that is being deleted a server may still remove files when it has another one of the same name already.
+      if (this.life !== '') await sleep(DELETION_MS);
       return this.#make();
     }
   }

@@ -26,7 +26,10 @@ describe('NATS', skipWithoutNats(), () => {
       const proxy = await TcpProxy.open(server.port);
       const connection = await server.connect(proxy.port);
       return {
-        broker: new NatsBroker({ connection, jetstream: true, prefix: prefixOf(historyMessages) }, TIMING),
+        broker: new NatsBroker(
+          { connection, jetstream: { storage: 'memory' }, prefix: prefixOf(historyMessages) },
+          TIMING,
+        ),
         disconnect: () => proxy.cut(),
         reconnect: () => proxy.heal(),
         async end() {

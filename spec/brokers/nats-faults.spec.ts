@@ -171,7 +171,8 @@ describe('NATS with JetStream, when something breaks', skipWithoutNats(), () => 
 
   it('makes the stream again when it was deleted, and says that there is a gap', async () => {
     const server = await start();
-    const [a, b] = [await follow(server), await follow(server)];
+    const memory = { jetstream: { storage: 'memory' } } as const;
+    const [a, b] = [await follow(server, memory), await follow(server, memory)];
     await a.publish('before');
     await untilLogged(b, 'before');
     await server.api(`STREAM.DELETE.${STREAM}`);
