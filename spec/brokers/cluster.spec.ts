@@ -221,6 +221,37 @@ describe('clusterBroker', () => {
     assert.equal((await broker.publish('a', bytes('1'), undefined)).offset, 1);
   });
 
+  it('passes signals to all, and messages to those that are subscribed', async () => {
+    const channel = new InProcessChannel();
+    primaryOf(channel);
+    const one = await open();
+    const other = await open();
+    await one.broker.subscribe('a');
+    await other.broker.subscribe('a');
+    await other.broker.unsubscribe('a');
+    await one.broker.signal(undefined, bytes('to all'));
+    await one.broker.signal('a', bytes('to a'));
+    await one.broker.publish('a', bytes('message'), undefined);
+    assert.deepEqual(one.log, ['signal undefined to all', 'signal a to a', 'a 1 message']);
+    assert.deepEqual(other.log, ['signal undefined to all']);
+  });
+
+  it('takes a second answer to its hello, and a second word of the end, for nothing', async () => {
+    const channel = new InProcessChannel();
+    primaryOf(channel);
+    const { broker, log } = await open();
+    await broker.subscribe('a');
+    const { broker: id } = channel.lastOfPrimary as { broker: string };
+    const tell = (...frames: unknown[][]): void => {
+      process.emit('message', { 'hyperlane-ws/cluster': 1, broker: id, frames }, undefined);
+    };
+    tell(['welcome', false]);
+    assert.equal(log.length, 0);
+    tell(['bye'], ['bye']);
+    assert.equal(log.length, 1);
+    await until('it is up again', () => log.includes('up'));
+  });
+
   it('is down for good when the channel closes', async () => {
     const channel = new InProcessChannel();
     const primary = primaryOf(channel);
