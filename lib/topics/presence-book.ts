@@ -83,18 +83,18 @@ export class PresenceBook {
     this.#seats.leave(topic, holder);
   }
 
-  /** Has somebody told of the members of a topic, until `unwatch`. */
-  watch(topic: string, watcher: RoomWatcher): PresenceRoom {
+  /** The members of a topic. Whoever is added to the watchers of the room calls `unwatch` in the end. */
+  watch(topic: string): PresenceRoom {
     let room = this.#peers.room(topic);
     if (room === undefined) {
       room = this.#peers.open(topic, this.#send !== undefined);
       room.replace(this.#process, new Map(this.#seats.seatsOf(topic)));
       this.#wakeUp();
     }
-    room.watchers.add(watcher);
     return room;
   }
 
+  /** Takes somebody from the watchers of a room, which goes with the last. */
   unwatch(topic: string, watcher: RoomWatcher): void {
     const room = this.#peers.room(topic);
     if (room?.watchers.delete(watcher) && room.watchers.size === 0) this.#peers.close(topic);

@@ -225,7 +225,7 @@ export class PresencePeers {
     }
   }
 
-  /** Returns the seats when all parts of a state are there. */
+  /** Returns the seats when all parts of a state are there. A single signal has not too many. */
   #gather(
     peer: Peer,
     version: number,
@@ -233,7 +233,7 @@ export class PresencePeers {
   ): ReadonlyMap<string, Seat> | undefined {
     if (parts === 1) {
       peer.gatherings.delete(topic);
-      return this.#checkSize(seats.size) ? seats : undefined;
+      return seats;
     }
     let gathering = peer.gatherings.get(topic);
     if (gathering !== undefined && gathering.version > version) return undefined;
@@ -244,20 +244,16 @@ export class PresencePeers {
     if (gathering.parts.has(part)) return undefined;
     gathering.parts.set(part, seats);
     gathering.members += seats.size;
-    if (!this.#checkSize(gathering.members)) peer.gatherings.delete(topic);
-    else if (gathering.parts.size === parts) {
+    if (gathering.members > MAX_MEMBERS) {
+      peer.gatherings.delete(topic);
+      this.#ignored++;
+    } else if (gathering.parts.size === parts) {
       peer.gatherings.delete(topic);
       const all = new Map<string, Seat>();
       for (const piece of gathering.parts.values()) for (const [key, seat] of piece) all.set(key, seat);
       return all;
     }
     return undefined;
-  }
-
-  #checkSize(members: number): boolean {
-    if (members <= MAX_MEMBERS) return true;
-    this.#ignored++;
-    return false;
   }
 
   /** At which version of the peer a topic is known, unless it is stale. */
