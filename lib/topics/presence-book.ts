@@ -21,6 +21,9 @@ export interface PresenceBookOptions {
   readonly send?: ((topic: string | undefined, bytes: Uint8Array) => void) | undefined;
   /** Asks for a `flush`, soon: what comes until then leaves together. */
   readonly wake?: (() => void) | undefined;
+  /** Has signals to a topic come here, from when it resolves on, until `unlisten`. Left out, they do. */
+  readonly listen?: ((topic: string) => Promise<unknown>) | undefined;
+  readonly unlisten?: ((topic: string) => void) | undefined;
   /** The time of day in milliseconds. */
   readonly wallClock?: (() => number) | undefined;
 }
@@ -47,6 +50,8 @@ export class PresenceBook {
   readonly #process: string;
   readonly #send: ((topic: string | undefined, bytes: Uint8Array) => void) | undefined;
   readonly #wake: () => void;
+  readonly #listen: ((topic: string) => Promise<unknown>) | undefined;
+  readonly #unlisten: (topic: string) => void;
   readonly #wallClock: () => number;
   readonly #seats: PresenceSeats;
   readonly #peers: PresencePeers = new PresencePeers();
@@ -58,10 +63,12 @@ export class PresenceBook {
   #now: number | undefined;
   #sinceLeaseMs = 0;
 
-  constructor({ process, send, wake, wallClock }: PresenceBookOptions) {
+  constructor({ process, send, wake, listen, unlisten, wallClock }: PresenceBookOptions) {
     this.#process = process;
     this.#send = send;
     this.#wake = wake ?? noop;
+    this.#listen = listen;
+    this.#unlisten = unlisten ?? noop;
     this.#wallClock = wallClock ?? Date.now;
     this.#seats = new PresenceSeats(process, send !== undefined, (topic, key, seat) => this.#change(topic, key, seat));
   }
@@ -89,7 +96,7 @@ export class PresenceBook {
     if (room === undefined) {
       room = this.#peers.open(topic, this.#send !== undefined);
       room.replace(this.#process, new Map(this.#seats.seatsOf(topic)));
-      this.#wakeUp();
+      this.#askAll(topic, room);
     }
     return room;
   }
@@ -97,7 +104,9 @@ export class PresenceBook {
   /** Takes somebody from the watchers of a room, which goes with the last. */
   unwatch(topic: string, watcher: RoomWatcher): void {
     const room = this.#peers.room(topic);
-    if (room?.watchers.delete(watcher) && room.watchers.size === 0) this.#peers.close(topic);
+    if (room?.watchers.delete(watcher) !== true || room.watchers.size > 0) return;
+    this.#peers.close(topic);
+    this.#unlisten(topic);
   }
 
   /** Takes what came as a signal, whatever it is. @param topic - what it was sent to, `undefined` for all */
@@ -165,6 +174,19 @@ export class PresenceBook {
   /** How much is kept of others, for specs. @internal */
   get retained(): number {
     return this.#peers.retained + this.#asked.size;
+  }
+
+  /** Asks about a room, as soon as the changes behind the answer come here. */
+  #askAll(topic: string, room: PresenceRoom): void {
+    const ask = (): void => {
+      if (this.#peers.room(topic) !== room) return;
+      this.#peers.askAll(topic);
+      this.#wakeUp();
+    };
+    if (this.#send === undefined) return;
+    // If it fails, the topic is heard of when the broker is back; until then the leases tell what is missing.
+    if (this.#listen !== undefined) this.#listen(topic).then(ask, ask);
+    else ask();
   }
 
   /** A process that never had a member has nothing to say. */

@@ -73,17 +73,20 @@ export class PresencePeers {
     return this.#rooms.get(topic);
   }
 
-  /** Makes a room, and has all asked about it. @param isShared - whether there are others at all */
+  /** Makes a room, about which all are to be asked. @param isShared - whether there are others at all */
   open(topic: string, isShared: boolean): PresenceRoom {
     const room = new PresenceRoom();
     this.#rooms.set(topic, room);
     if (isShared) {
       this.#unready.set(topic, this.#clock + SNAPSHOT_MS);
       for (const peer of this.#peers.values()) if (!peer.hasLeft) peer.stale.set(topic, this.#clock);
-      this.#ask(undefined, topic);
       this.#checkReady(topic);
     } else room.becomeReady();
     return room;
+  }
+
+  askAll(topic: string): void {
+    this.#ask(undefined, topic);
   }
 
   /** Forgets a room. */
