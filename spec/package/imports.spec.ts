@@ -21,21 +21,32 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'errors.ts': { layers: ['codec/close-code.ts'], builtins: [] },
   'wording.ts': { layers: [], builtins: ['node:util'] },
   'warnings.ts': { layers: [], builtins: [] },
+  'diagnostics.ts': {
+    layers: ['errors.ts'],
+    types: ['net', 'server', 'topics'],
+    builtins: ['node:buffer', 'node:diagnostics_channel'],
+  },
   channel: { layers: ['errors.ts', 'wording.ts'] },
   codec: { layers: ['errors.ts', 'wording.ts'], builtins: ['node:buffer', 'node:crypto'] },
   protocol: { layers: ['errors.ts', 'wording.ts', 'codec'], builtins: ['node:buffer', 'node:crypto'] },
   extensions: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   handshake: { layers: ['errors.ts', 'wording.ts', 'codec'] },
   broadcast: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel'], types: ['net'] },
-  topics: { layers: ['errors.ts', 'wording.ts', 'warnings.ts', 'codec', 'channel', 'broadcast'], types: ['net'] },
+  topics: {
+    layers: ['errors.ts', 'wording.ts', 'warnings.ts', 'diagnostics.ts', 'codec', 'channel', 'broadcast'],
+    types: ['net'],
+  },
   // Bytes and their order are all that a broker knows of topics.
   brokers: { layers: ['errors.ts', 'wording.ts', 'topics/broker.ts'] },
-  net: { layers: ['errors.ts', 'wording.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'] },
+  net: {
+    layers: ['errors.ts', 'wording.ts', 'diagnostics.ts', 'codec', 'channel', 'protocol', 'extensions', 'handshake'],
+  },
   server: {
     layers: [
       'errors.ts',
       'wording.ts',
       'warnings.ts',
+      'diagnostics.ts',
       'codec',
       'channel',
       'protocol',
@@ -48,6 +59,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'index.ts': {
     layers: [
       'errors.ts',
+      'diagnostics.ts',
       'codec',
       'channel',
       'protocol',

@@ -1,0 +1,3 @@
+/// <reference types="node" preserve="true" />
+export { type ClusterBrokerOptions, clusterBroker } from './brokers/cluster.ts';
+export { type ClusterPrimary, type ClusterPrimaryOptions, setUpPrimary } from './brokers/cluster-primary.ts';
