@@ -140,8 +140,8 @@ export class Peer {
     return page;
   }
 
-  /** All that is kept behind an offset, in pages of `limit`. */
-  async readAll(topic: string, after: number, limit: number): Promise<BrokerMessage[]> {
+  /** All that is kept behind an offset, in pages of `limit`; or what is up to another, while more may come. */
+  async readAll(topic: string, after: number, limit: number, upTo: number = Infinity): Promise<BrokerMessage[]> {
     const all: BrokerMessage[] = [];
     let last = after;
     while (true) {
@@ -152,6 +152,7 @@ export class Peer {
         return all;
       }
       last = messages.at(-1)!.offset;
+      if (last >= upTo) return all;
     }
   }
 
@@ -218,6 +219,18 @@ export class Peer {
     } finally {
       waited.abort();
     }
+  }
+
+  /** Waits for a promise to be rejected, with an error of the broker. */
+  async rejects(what: string, promise: Promise<unknown>): Promise<void> {
+    let error: unknown;
+    try {
+      await this.soon(what, promise);
+    } catch (thrown) {
+      error = thrown;
+    }
+    if (error instanceof assert.AssertionError) throw error;
+    assert.ok(error instanceof Error, `${what}: rejects, with an Error`);
   }
 
   close(): Promise<void> {

@@ -22,8 +22,8 @@ interface Heard {
   last: number;
   /** Since when nothing can be lost without a trace. */
   since: number;
-  /** The last number that was heard, of each sender. */
-  senders: Map<string, number>;
+  /** The last number that was heard of each sender, and at which check; the one that is silent for longest first. */
+  senders: Map<string, { readonly number: number; readonly at: number }>;
   /** Where messages with an id are, by its hash, and when they came. */
   readonly ids: Map<string, { readonly place: BrokerTop; readonly at: number }>;
   /** What came behind a hole, for who reads on there; for how many checks still. */
@@ -35,8 +35,10 @@ interface Heard {
 const ID_MS = 300_000;
 /** How many are known again in a topic, at most. */
 const MAX_IDS = 10_000;
-/** How many processes are told apart in a topic, and how many topics a process is heard in, at most. */
+/** How many senders are told apart in a topic, and in how many topics a process is one, at most. */
 const MAX_SENDERS = 10_000;
+/** Nothing comes of a sender that was silent for so many checks: by then its process has forgotten it. */
+const SILENT_CHECKS = 90;
 const MAX_RECENT = 1000;
 const RECENT_CHECKS = 3;
 /** After so long without a message it is said which was the last, in milliseconds; behind the last of them it is forgotten. */
@@ -49,30 +51,38 @@ const JITTER_MS = 1000;
  * itself. What is lost on the way leaves a hole there, since each process numbers what it sends, and says which was the last.
  */
 export class CoreOrder implements NatsOrder {
-  readonly #link: NatsLink;
+  readonly #link: Pick<NatsLink, 'publish' | 'flush'>;
   readonly #subjects: NatsSubjects;
-  readonly #events: OrderEvents;
+  readonly #events: Pick<OrderEvents, 'message' | 'missed'>;
+  readonly #now: () => number;
   readonly #process: string = randomBytes(6).toString('hex');
   #lives = 0;
+  #checks = 0;
   readonly #senders = new Map<string, Sender>();
   readonly #heard = new Map<string, Heard>();
   /** What this process has published and not heard yet, by sender and number. */
   readonly #own = new Map<string, BrokerTop | undefined>();
 
-  constructor(link: NatsLink, subjects: NatsSubjects, events: OrderEvents) {
+  /** @param now - milliseconds that only grow */
+  constructor(
+    link: Pick<NatsLink, 'publish' | 'flush'>,
+    subjects: NatsSubjects,
+    events: Pick<OrderEvents, 'message' | 'missed'>,
+    now: () => number = () => performance.now(),
+  ) {
     this.#link = link;
     this.#subjects = subjects;
     this.#events = events;
+    this.#now = now;
   }
 
   async check(): Promise<boolean> {
-    const now = performance.now();
+    const now = this.#now();
+    this.#checks++;
     for (const [topic, sender] of this.#senders) this.#mark(topic, sender, now);
     for (const heard of this.#heard.values()) {
-      for (const [hash, { at }] of heard.ids) {
-        if (now - at < ID_MS) break;
-        heard.ids.delete(hash);
-      }
+      forget(heard.ids, now - ID_MS);
+      forget(heard.senders, this.#checks - SILENT_CHECKS);
       if (--heard.recentChecks <= 0) heard.recent = [];
     }
     return false;
@@ -85,7 +95,11 @@ export class CoreOrder implements NatsOrder {
     if (due === undefined) this.#senders.delete(topic);
     if (due === undefined || idle < due) return;
     sender.marks++;
-    const mark = encodeCoreMessage(sender.id, sender.number, idle, undefined, undefined);
+    this.#sayLast(topic, sender, now);
+  }
+
+  #sayLast(topic: string, { id, number, sentAt }: Sender, now: number): void {
+    const mark = encodeCoreMessage(id, number, now - sentAt, undefined, undefined);
     this.#link.publish(this.#subjects.messagesOf(topic), mark);
   }
 
@@ -106,10 +120,15 @@ export class CoreOrder implements NatsOrder {
     return `${this.#process}-${(++this.#lives).toString(36)}`;
   }
 
+  close(): void {
+    this.#heard.clear();
+    this.#senders.clear();
+  }
+
   async subscribe(topic: string): Promise<BrokerTop> {
     const heard = this.#heard.get(topic) ?? this.#hear(topic);
     await this.#link.flush();
-    if (heard.since === Number.POSITIVE_INFINITY) heard.since = performance.now();
+    if (heard.since === Number.POSITIVE_INFINITY) heard.since = this.#now();
     return { epoch: heard.epoch, offset: heard.last };
   }
 
@@ -135,11 +154,14 @@ export class CoreOrder implements NatsOrder {
     const heard = this.#heard.get(topic);
     const message = decodeCoreMessage(data);
     if (heard === undefined || message === undefined) return;
-    const known = heard.senders.get(message.sender);
+    const known = heard.senders.get(message.sender)?.number;
     // Of one sender they come in order: this one was heard.
-    if (known !== undefined && message.number <= known && message.data !== undefined) return;
+    if (known !== undefined && message.number <= known) {
+      this.#know(heard, { ...message, number: known });
+      return;
+    }
     const before = heard.last;
-    heard.last += lostBefore(message, known, heard.since);
+    heard.last += lostBefore(message, known, this.#now() - heard.since);
     this.#know(heard, message);
     if (heard.last > before) heard.recentChecks = RECENT_CHECKS;
     const isTold = message.data !== undefined && this.#tell(topic, heard, message, new Uint8Array(message.data));
@@ -148,12 +170,9 @@ export class CoreOrder implements NatsOrder {
   }
 
   #know(heard: Heard, { sender, number }: CoreMessage): void {
-    const { senders } = heard;
-    senders.set(sender, number);
-    if (senders.size <= MAX_SENDERS) return;
-    const [oldest] = senders.keys();
-    senders.delete(oldest!);
-    heard.since = performance.now();
+    heard.senders.delete(sender);
+    heard.senders.set(sender, { number, at: this.#checks });
+    if (forgetFirst(heard.senders, MAX_SENDERS) !== undefined) heard.since = this.#now();
   }
 
   /** @returns whether it is told; not where the same was before, by its id */
@@ -166,7 +185,10 @@ export class CoreOrder implements NatsOrder {
     const previous = heard.last;
     const { offset } = place;
     heard.last = offset;
-    if (idHash !== undefined) rememberId(heard, idHash, place);
+    if (idHash !== undefined) {
+      heard.ids.set(idHash, { place, at: this.#now() });
+      forgetFirst(heard.ids, MAX_IDS);
+    }
     if (heard.recentChecks > 0) {
       heard.recent.push({ offset, previous, data: data.slice() });
       if (heard.recent.length > MAX_RECENT) heard.recent.shift();
@@ -177,17 +199,18 @@ export class CoreOrder implements NatsOrder {
 
   async publish(topic: string, data: Uint8Array, id: string | undefined): Promise<BrokerTop> {
     const sender = this.#senderOf(topic);
-    const now = performance.now();
+    const now = this.#now();
     const ageMs = sender.number === 0 ? Number.POSITIVE_INFINITY : now - sender.sentAt;
     const idHash = id === undefined ? undefined : hashOfId(topic, id);
-    const message = encodeCoreMessage(sender.id, sender.number + 1, ageMs, idHash, data);
-    this.#link.publish(this.#subjects.messagesOf(topic), message);
-    const number = ++sender.number;
-    sender.sentAt = now;
-    sender.marks = 0;
+    const number = sender.number + 1;
     const name = `${sender.id}/${number}`;
     this.#own.set(name, undefined);
     try {
+      const message = encodeCoreMessage(sender.id, number, ageMs, idHash, data);
+      this.#link.publish(this.#subjects.messagesOf(topic), message);
+      sender.number = number;
+      sender.sentAt = now;
+      sender.marks = 0;
       await this.#link.flush();
       // It was heard before the answer came. Whoever is not subscribed has no place for it.
       return this.#own.get(name) ?? { epoch: `${sender.id}-${this.#process}`, offset: number };
@@ -202,10 +225,8 @@ export class CoreOrder implements NatsOrder {
     if (known !== undefined) this.#senders.delete(topic);
     const sender = known ?? { id: randomBytes(8).toString('hex'), number: 0, sentAt: 0, marks: 0 };
     this.#senders.set(topic, sender);
-    if (this.#senders.size > MAX_SENDERS) {
-      const [oldest] = this.#senders.keys();
-      this.#senders.delete(oldest!);
-    }
+    const forgotten = forgetFirst(this.#senders, MAX_SENDERS);
+    if (forgotten !== undefined) this.#sayLast(...forgotten, this.#now());
     return sender;
   }
 
@@ -223,17 +244,27 @@ export class CoreOrder implements NatsOrder {
  * How many messages of a sender have been lost before one that comes, or up to the last it says there was.
  *
  * @param known - the last number that was heard of it, if any
+ * @param heardMs - for how long nothing of the topic can have been lost without a trace
  */
-function lostBefore({ number, ageMs, data }: CoreMessage, known: number | undefined, since: number): number {
+function lostBefore({ number, ageMs, data }: CoreMessage, known: number | undefined, heardMs: number): number {
   const upTo = data === undefined ? number : number - 1;
   if (known !== undefined) return Math.max(0, upTo - known);
-  // The one before was sent so long ago: was it heard here already?
-  return upTo > 0 && performance.now() - ageMs > since + JITTER_MS ? 1 : 0;
+  // Nothing was heard of it yet: was the one before sent when all was heard here already?
+  return upTo > 0 && ageMs + JITTER_MS < heardMs ? 1 : 0;
 }
 
-function rememberId({ ids }: Heard, hash: string, place: BrokerTop): void {
-  ids.set(hash, { place, at: performance.now() });
-  if (ids.size <= MAX_IDS) return;
-  const [oldest] = ids.keys();
-  ids.delete(oldest!);
+/** Forgets what came before a time. The oldest is first. */
+function forget<T extends { readonly at: number }>(map: Map<string, T>, before: number): void {
+  for (const [key, { at }] of map) {
+    if (at > before) return;
+    map.delete(key);
+  }
+}
+
+/** Forgets the first of too many. */
+function forgetFirst<T>(map: Map<string, T>, max: number): [key: string, value: T] | undefined {
+  if (map.size <= max) return undefined;
+  const [first] = map;
+  map.delete(first![0]);
+  return first;
 }

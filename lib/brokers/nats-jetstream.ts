@@ -1,19 +1,10 @@
-import type { BrokerPage, BrokerTop } from '../topics/broker.ts';
+import type { BrokerMessage, BrokerPage, BrokerTop } from '../topics/broker.ts';
 import type { NatsMessage } from './nats-connection.ts';
+import { FollowedTopic } from './nats-followed.ts';
 import { unavailable } from './nats-link.ts';
 import type { NatsOrder, OrderEvents } from './nats-orders.ts';
 import { type NatsStream, StreamGoneError, saysGone } from './nats-stream.ts';
 import { hashOfId, lastWordOf } from './nats-subjects.ts';
-
-/** A topic that is subscribed. */
-interface Followed {
-  /** The last message that was told; `undefined` as long as nobody knows where the topic stands. */
-  newest: number | undefined;
-  /** No other message of the topic was stored up to this number of the stream. */
-  confirmed: number;
-  /** In which round that was. */
-  round: number;
-}
 
 /** How many checks lie between two questions for a topic in which nothing happens. */
 const ROUNDS = 30;
@@ -32,7 +23,7 @@ const TRIES = 3;
 export class JetStreamOrder implements NatsOrder {
   readonly #stream: NatsStream;
   readonly #events: OrderEvents;
-  readonly #followed = new Map<string, Followed>();
+  readonly #followed = new Map<string, FollowedTopic>();
   #round = 0;
 
   constructor(stream: NatsStream, events: OrderEvents) {
@@ -43,13 +34,18 @@ export class JetStreamOrder implements NatsOrder {
   async check(): Promise<boolean> {
     const isAnother = await this.#stream.check();
     this.#round++;
-    if (isAnother) for (const followed of this.#followed.values()) followed.newest = undefined;
+    if (isAnother) for (const followed of this.#followed.values()) followed.forget();
     else await this.#confirm();
     return isAnother;
   }
 
   lost(): void {
     // What was missed tells itself.
+  }
+
+  close(): void {
+    for (const followed of this.#followed.values()) followed.end();
+    this.#followed.clear();
   }
 
   /** Asks for topics in which nothing has happened for long. */
@@ -63,21 +59,16 @@ export class JetStreamOrder implements NatsOrder {
     await Promise.all(due);
   }
 
-  async #confirmOne(topic: string, followed: Followed): Promise<void> {
+  async #confirmOne(topic: string, followed: FollowedTopic): Promise<void> {
     const { epoch, lastSeq } = this.#stream;
     const last = await this.#stream.last(this.#stream.subjectOf(topic));
     if (this.#followed.get(topic) !== followed || followed.newest === undefined || epoch !== this.#stream.epoch) return;
-    if (last !== undefined && last.seq > followed.newest) {
-      // Whether it is all that was missed, who reads behind the last one learns.
-      this.#events.message(topic, epoch, { offset: last.seq, previous: last.seq - 1, data: last.data });
-      followed.newest = last.seq;
+    if (last === undefined || last.seq <= followed.newest) {
+      followed.confirm(lastSeq, this.#round);
+      return;
     }
-    this.#note(followed, Math.max(lastSeq, followed.newest));
-  }
-
-  #note(followed: Followed, confirmed: number): void {
-    followed.confirmed = Math.max(followed.confirmed, confirmed);
-    followed.round = this.#round;
+    // Whether it is all that was missed, who reads behind the last one learns.
+    followed.receive({ offset: last.seq, previous: last.seq - 1, data: last.data }, this.#round);
   }
 
   receive(topic: string, message: NatsMessage): void {
@@ -93,23 +84,23 @@ export class JetStreamOrder implements NatsOrder {
     }
     const previous = Number(headers?.get('Nats-Last-Sequence')) || this.#previousOf(offset, followed);
     this.#stream.saw(offset);
-    const data = new Uint8Array(message.data);
-    this.#events.message(topic, this.#stream.epoch, { offset, previous, data });
-    if (followed.newest === undefined || offset <= followed.newest) return;
-    followed.newest = offset;
-    this.#note(followed, offset);
+    followed.receive({ offset, previous, data: new Uint8Array(message.data) }, this.#round);
   }
 
   /** What came before a message when JetStream keeps nothing else of its topic: nothing, or what has been forgotten since. */
-  #previousOf(offset: number, { newest, confirmed }: Followed): number {
+  #previousOf(offset: number, { newest, confirmed }: FollowedTopic): number {
     // What came behind `confirmed` has not been forgotten: so there was nothing.
     if (newest !== undefined && newest < offset && confirmed >= this.#stream.firstSeq - 1) return newest;
     return offset - 1;
   }
 
   subscribe(topic: string): Promise<BrokerTop> {
-    if (!this.#followed.has(topic)) this.#followed.set(topic, { newest: undefined, confirmed: 0, round: 0 });
+    if (!this.#followed.has(topic)) this.#followed.set(topic, this.#follow(topic));
     return this.#look(() => this.#topOf(topic));
+  }
+
+  #follow(topic: string): FollowedTopic {
+    return new FollowedTopic((message) => this.#events.message(topic, this.#stream.epoch, message));
   }
 
   async #topOf(topic: string): Promise<BrokerTop> {
@@ -118,10 +109,7 @@ export class JetStreamOrder implements NatsOrder {
     const followed = this.#followed.get(topic);
     const last = await this.#stream.last(subject);
     const offset = last?.seq ?? (await this.#topOfEmpty(subject, followed, lastSeq));
-    if (followed !== undefined) {
-      followed.newest = Math.max(followed.newest ?? 0, offset);
-      this.#note(followed, Math.max(lastSeq, followed.newest));
-    }
+    if (epoch === this.#stream.epoch) followed?.stand(offset, lastSeq, this.#round);
     return { epoch, offset };
   }
 
@@ -149,13 +137,14 @@ export class JetStreamOrder implements NatsOrder {
    * The top of a topic of which nothing is kept. It is no less than what it was before, so nothing can be told of a message that was
    * forgotten; and the higher it is, the longer it is known that nothing came since.
    */
-  async #topOfEmpty(subject: string, followed: Followed | undefined, lastSeq: number): Promise<number> {
+  async #topOfEmpty(subject: string, followed: FollowedTopic | undefined, lastSeq: number): Promise<number> {
     const { newest, confirmed = 0 } = followed ?? {};
-    if (newest !== undefined && (await this.#stream.hasAllBehind(subject, confirmed))) return newest;
+    if (newest !== undefined && (await this.#stream.allBehind(subject, confirmed)) === confirmed) return newest;
     return this.#stream.firstSeq <= 1 ? 0 : lastSeq;
   }
 
   unsubscribe(topic: string): void {
+    this.#followed.get(topic)?.end();
     this.#followed.delete(topic);
   }
 
@@ -175,20 +164,20 @@ export class JetStreamOrder implements NatsOrder {
     const { epoch, lastSeq } = this.#stream;
     const subject = this.#stream.subjectOf(topic);
     for (let tries = 0; tries < TRIES; tries++) {
-      const last = await this.#stream.last(subject);
+      const [last, next] = await Promise.all([this.#stream.last(subject), this.#stream.next(subject, after + 1)]);
       if (last === undefined) return { epoch, offset: await this.#standing(subject, after, lastSeq), messages: [] };
       if (last.seq <= after) return { epoch, offset: last.seq, messages: [] };
-      const kept = await this.#stream.page(subject, after, last.seq, limit);
-      const [first] = kept;
-      // What was the last is forgotten since, or the server that was asked does not have it yet.
-      if (first === undefined) continue;
-      let previous = (await this.#stream.hasAllBehind(subject, after)) ? after : first.seq - 1;
-      const messages = kept.map(({ seq, data }) => {
-        const message = { offset: seq, previous, data };
+      const kept = next?.seq === last.seq ? [last] : await this.#stream.page(subject, after, last.seq, limit);
+      // What is forgotten while it is read leaves holes: so it is asked behind it.
+      let previous = await this.#stream.allBehind(subject, after);
+      const messages: BrokerMessage[] = [];
+      for (const { seq, data } of kept) {
+        if (seq <= previous) continue;
+        messages.push({ offset: seq, previous, data });
         previous = seq;
-        return message;
-      });
-      return { epoch, offset: Math.max(last.seq, previous), messages };
+      }
+      // Otherwise what was the last is forgotten since, or the server that was asked does not have it yet.
+      if (messages.length > 0) return { epoch, offset: Math.max(last.seq, previous), messages };
     }
     throw unavailable('JetStream does not give the messages that it says it keeps');
   }
@@ -198,9 +187,9 @@ export class JetStreamOrder implements NatsOrder {
    * before it was seen that nothing is kept: what came since is behind it.
    */
   async #standing(subject: string, after: number, lastSeq: number): Promise<number> {
-    const hasAll = await this.#stream.hasAllBehind(subject, after);
+    const behind = await this.#stream.allBehind(subject, after);
     // So far the stream has never been.
     if (after > this.#stream.lastSeq) return lastSeq;
-    return hasAll ? after : Math.max(lastSeq, after + 1);
+    return behind === after ? after : Math.max(lastSeq, after + 1);
   }
 }

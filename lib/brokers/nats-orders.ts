@@ -25,4 +25,5 @@ export interface NatsOrder {
   unsubscribe(topic: string): void;
   publish(topic: string, data: Uint8Array, id: string | undefined): Promise<BrokerTop>;
   read(topic: string, after: number, limit: number): Promise<BrokerPage>;
+  close(): void;
 }

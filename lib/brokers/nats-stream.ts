@@ -236,18 +236,24 @@ export class NatsStream {
     return this.#get({ last_by_subj: subject });
   }
 
+  /** The first message of a subject that is kept, from a number on. */
+  next(subject: string, from: number): Promise<KeptMessage | undefined> {
+    return this.#get({ seq: from, next_by_subj: subject });
+  }
+
   /**
-   * Whether all messages of a subject behind a number are kept still: none has been forgotten. It says so only where that is
-   * certain. What is forgotten are always the oldest of a subject.
+   * Behind which number all messages of a subject are kept still. It is `after` where that is certain, and else the one before
+   * the oldest that is kept: it is always the oldest of a subject that is forgotten.
    */
-  async hasAllBehind(subject: string, after: number): Promise<boolean> {
-    const first = await this.#get({ seq: 1, next_by_subj: subject });
-    if (first !== undefined && first.seq <= after) return true;
+  async allBehind(subject: string, after: number): Promise<number> {
+    const first = await this.next(subject, 1);
+    if (first !== undefined && first.seq <= after) return after;
     const info = await this.#api<StreamInfo>(`STREAM.INFO.${this.#subjects.stream}`, { subjects_filter: subject });
     if (this.#lifeOf(info) !== this.life) throw new StreamGoneError();
     this.#take(info);
     // By age, or with a purge, goes what is before the first of all topics; by number only what is one too many of its topic.
-    return after >= info.state.first_seq - 1 && (info.state.subjects?.[subject] ?? 0) < this.limit;
+    const hasAll = after >= info.state.first_seq - 1 && (info.state.subjects?.[subject] ?? 0) < this.limit;
+    return hasAll ? after : first === undefined ? Number.POSITIVE_INFINITY : first.seq - 1;
   }
 
   /** From the leader alone: the others of a cluster may be behind. */

@@ -8,9 +8,6 @@ import type { NatsOrder } from './nats-orders.ts';
 import { NatsStream, type NatsStreamOptions } from './nats-stream.ts';
 import { lastWordOf, NatsSubjects } from './nats-subjects.ts';
 
-export type { NatsConnection, NatsMessage } from './nats-connection.ts';
-export type { NatsStreamOptions } from './nats-stream.ts';
-
 /** How to reach other processes over NATS. */
 export interface NatsBrokerOptions {
   /** What `connect()` of `@nats-io/transport-node`, or of `nats`, resolves with. It stays yours: close it behind the server. */
@@ -177,6 +174,7 @@ export class NatsBroker implements Broker {
     for (const { unsubscribe } of this.#subscriptions.values()) unsubscribe();
     this.#subscriptions.clear();
     this.#everyone?.unsubscribe();
+    this.#order?.close();
     this.#link?.close();
   }
 }

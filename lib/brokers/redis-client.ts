@@ -1,5 +1,5 @@
 import { kindOf } from '../wording.ts';
-import { deferred, quietly } from './deferred.ts';
+import { pending, quietly } from './pending.ts';
 import {
   connectIoredis,
   connectNodeRedis,
@@ -14,7 +14,7 @@ import {
  */
 export interface RedisClientLike {
   duplicate(...overrides: never[]): unknown;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  connect(): Promise<unknown>;
 }
 
 /** Where the servers are, as a client of the user's says. */
@@ -83,6 +83,7 @@ function recognise(client: unknown): 'redis' | 'redis cluster' | 'ioredis' | 'io
   // `destroy` came with version 5.
   if (!can(client, 'sendCommand', 'sSubscribe', 'destroy')) return undefined;
   if (can(client, 'nodeClient')) return 'redis cluster';
+  if (can(client, 'acquire')) return undefined;
   return typeof (client as { isOpen?: unknown }).isOpen === 'boolean' ? 'redis' : undefined;
 }
 
@@ -98,11 +99,11 @@ function advise(value: unknown): string {
   if (typeof value === 'function') return `${kind}: pass a client, such as new Redis(url)`;
   if (can(value, 'createClient')) return 'the module redis: pass createClient({ url }) of it';
   if (can(value, 'Redis')) return 'the module ioredis: pass new Redis(url) of it';
-  if (can(value, 'execute', 'sendCommand'))
-    return 'a pool: pass the client that it was made of, as a pool cannot subscribe';
-  if (can(value, 'acquire', 'sendCommand'))
+  if (can(value, 'execute')) return 'a pool: pass the client that it was made of, as a pool cannot subscribe';
+  if (can(value, 'acquire'))
     return 'a Sentinel client of redis, which has no connections of its own to make: pass new Redis({ sentinels, name }) of ioredis';
-  if (can(value, 'sendCommand', 'sSubscribe')) return 'a client of redis 4: update it to 5 or newer';
+  if (can(value, 'sendCommand', 'sSubscribe') && !can(value, 'destroy'))
+    return 'a client of redis 4: update it to 5 or newer';
   return kind;
 }
 
@@ -143,7 +144,7 @@ async function find<Node>(
 ): Promise<Node[]> {
   // Its errors are told by what was asked, too; without a listener they would end the process.
   cluster.on('error', () => {});
-  const { promise: late, reject } = deferred<never>();
+  const { promise: late, reject } = pending<never>();
   const timer = setTimeout(
     () => reject(new Error(`no server of the cluster answered within ${timeoutMs} ms`)),
     timeoutMs,

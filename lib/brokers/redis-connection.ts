@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { quietly } from './deferred.ts';
+import { quietly } from './pending.ts';
 
 /** The arguments of a command, with its name as the first. */
 export type RedisArguments = readonly (string | Buffer)[];

@@ -1,15 +1,27 @@
 import type { RedisSource } from './redis-client.ts';
-import { deferred } from './deferred.ts';
+import { pending } from './pending.ts';
 import type { RedisConnectionEvents } from './redis-connection.ts';
 import { RedisLink } from './redis-link.ts';
-import { hasSlot, slotOf } from './redis-slots.ts';
+import { eachSlot, SLOT_COUNT, slotOf } from './redis-slots.ts';
 
 /** The links to all servers there are: one, or one for each primary of a Redis Cluster. They have one life: with one all are lost. */
 export class RedisLinks {
+  /** The link for what is for everyone: channels that are not sharded reach all servers of a cluster by any of them. */
+  readonly first: RedisLink;
   readonly #links: readonly RedisLink[];
+  /** Which link has a slot; empty where there are no slots. */
+  readonly #bySlot: RedisLink[] = [];
 
   private constructor(links: readonly RedisLink[]) {
+    this.first = links[0]!;
     this.#links = links;
+    for (const link of links) for (const slot of eachSlot(link.slots ?? '')) this.#bySlot[slot] = link;
+    const count = this.#bySlot.filter(Boolean).length;
+    if (this.first.slots !== undefined && count < SLOT_COUNT) {
+      throw new Error(
+        `the servers that were found have ${count} of the ${SLOT_COUNT} slots of a Redis Cluster: pass a client for the whole of it, such as createCluster() or new Cluster(), and see that all its slots have a primary`,
+      );
+    }
   }
 
   /**
@@ -25,7 +37,7 @@ export class RedisLinks {
     events: RedisConnectionEvents,
   ): Promise<RedisLinks> {
     const made = new Set<{ destroy(): void }>();
-    const { promise: lost, reject: lose } = deferred<never>();
+    const { promise: lost, reject: lose } = pending<never>();
     const all: RedisConnectionEvents = { message: events.message, lost: lose };
     const timer = setTimeout(() => lose(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
     const destroy = (): void => {
@@ -34,8 +46,9 @@ export class RedisLinks {
     const connect = async (): Promise<RedisLinks> => {
       const servers = await source.findServers();
       const links = await Promise.all(servers.map((server) => RedisLink.open(server, timeoutMs, all, made)));
-      await links[0]?.subscribe(everyone, false);
-      return new RedisLinks(links);
+      const whole = new RedisLinks(links);
+      await whole.first.subscribe(everyone, false);
+      return whole;
     };
     try {
       const links = await Promise.race([connect(), lost]);
@@ -52,19 +65,9 @@ export class RedisLinks {
     }
   }
 
-  /** The link for what is for everyone: channels that are not sharded reach all servers of a cluster by any of them. */
-  get first(): RedisLink {
-    return this.#links[0]!;
-  }
-
   /** The link to the server that has a key, or a sharded channel. */
   of(key: string): RedisLink {
-    if (this.first.slots === undefined) return this.first;
-    const slot = slotOf(key);
-    const link = this.#links.find(({ slots }) => slots !== undefined && hasSlot(slots, slot));
-    if (link === undefined)
-      throw new Error(`no server of the cluster has the slot ${slot}: pass a client for the whole cluster`);
-    return link;
+    return this.first.slots === undefined ? this.first : this.#bySlot[slotOf(key)]!;
   }
 
   destroy(): void {

@@ -4,6 +4,8 @@ import { Buffer } from 'node:buffer';
 
 const CRC16_TABLE: Uint16Array = makeTable();
 
+export const SLOT_COUNT = 16384;
+
 /** The slot of a key: 0 to 16383, by its hash tag if it has one. */
 export function slotOf(key: string): number {
   const open = key.indexOf('{');
@@ -11,7 +13,7 @@ export function slotOf(key: string): number {
   const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
   let crc = 0;
   for (const byte of Buffer.from(hashed)) crc = ((crc << 8) & 0xffff) ^ CRC16_TABLE[(crc >> 8) ^ byte]!;
-  return crc & 16383;
+  return crc % SLOT_COUNT;
 }
 
 /** CRC16 as XMODEM has it: the polynomial is 0x1021. */
@@ -33,10 +35,10 @@ export function ownSlots(clusterNodes: string): string {
   return flags?.includes('master') ? slots.filter((slot) => !slot.startsWith('[')).join(' ') : '';
 }
 
-/** Whether such slots have this one. */
-export function hasSlot(slots: string, slot: number): boolean {
-  return slots.split(' ').some((range) => {
-    const [first, last = first] = range.split('-');
-    return range !== '' && slot >= Number(first) && slot <= Number(last);
-  });
+/** Each of such slots. */
+export function* eachSlot(slots: string): Generator<number> {
+  for (const range of slots.split(' ').filter((text) => text !== '')) {
+    const [first, last = first] = range.split('-').map(Number);
+    for (let slot = first!; slot <= last!; slot++) yield slot;
+  }
 }

@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import type { Broker, BrokerEvents, BrokerMessage, BrokerPage, BrokerSettings, BrokerTop } from '../topics/broker.ts';
-import { checkNames } from '../wording.ts';
-import { type Deferred, deferred } from './deferred.ts';
+import { checkNames, kindOf, show } from '../wording.ts';
+import { type Pending, pending } from './pending.ts';
 import { type RedisClientLike, type RedisSource, readRedisClient } from './redis-client.ts';
 import type { RedisConnectionEvents } from './redis-connection.ts';
 import type { RedisLink } from './redis-link.ts';
@@ -31,10 +31,15 @@ export interface RedisBrokerOptions {
 
 const OPTION_NAMES = ['client', 'prefix', 'timeoutMs', 'forgetAfterMs'];
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** What a timer of Node can wait, and a century. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_MS = 36_525 * DAY_MS;
 /** For how long an id is known. */
 const ID_MS = 5 * 60 * 1000;
 /** The longest wait before the next attempt to connect: with what an attempt takes, topics work within 2 s of Redis' return. */
 const MAX_WAIT_MS = 1000;
+/** For how long behind a loss calls wait for the connection, as it mostly is there again at once; later ones are refused at once. */
+const PATIENCE_MS = 1000;
 
 /**
  * Carries topics from process to process over Redis 6.0 or newer, or Valkey.
@@ -60,7 +65,7 @@ class RedisBroker implements Broker {
   /** The links while they are there. */
   #links: RedisLinks | undefined;
   /** Settled when they are there again, when that has taken too long, or by `close`. */
-  #returning: Deferred<RedisLinks> = deferred();
+  #returning: Pending<RedisLinks> = pending();
   #upSince = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -68,10 +73,17 @@ class RedisBroker implements Broker {
   constructor(options: RedisBrokerOptions) {
     checkNames('redisBroker', options, OPTION_NAMES);
     const { client, prefix = 'hyperlane', timeoutMs = 5000, forgetAfterMs = 7 * DAY_MS } = options;
+    if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
+      throw new RangeError(
+        `prefix is a string without { and }, between which Redis Cluster looks, and this one is ${show(prefix)}`,
+      );
+    }
+    checkMs('timeoutMs', timeoutMs, MAX_TIMER_MS);
+    checkMs('forgetAfterMs', forgetAfterMs, MAX_MS);
     this.#source = readRedisClient(client, timeoutMs);
     this.#names = new RedisNames(prefix, this.#source.database);
     this.#timeoutMs = timeoutMs;
-    this.#forgetAfterMs = forgetAfterMs;
+    this.#forgetAfterMs = Math.ceil(forgetAfterMs);
   }
 
   async open(events: BrokerEvents, settings: BrokerSettings): Promise<void> {
@@ -144,7 +156,10 @@ class RedisBroker implements Broker {
     clearTimeout(this.#timer);
     this.#links?.destroy();
     this.#links = undefined;
-    this.#returning.reject(new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'the broker was closed'));
+    const closed = new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'the broker was closed');
+    this.#returning.reject(closed);
+    this.#returning = pending();
+    this.#returning.reject(closed);
   }
 
   /** Asks the server that has a topic; waits for it a little where the connection is lost. */
@@ -163,10 +178,9 @@ class RedisBroker implements Broker {
     return [link.runId, `${this.#epochs}${(this.#epochCount++).toString(36)}`, String(forgetMs)];
   }
 
-  /** For how long messages are kept: never longer than the offset that they have. */
+  /** For how long messages are kept, in whole milliseconds: never longer than their topic is remembered. */
   get #keptMs(): number {
-    const { historyMs } = this.#settings;
-    return Number.isFinite(historyMs) ? historyMs : this.#forgetAfterMs;
+    return Math.ceil(Math.min(this.#settings.historyMs, MAX_MS));
   }
 
   #connect(): Promise<RedisLinks> {
@@ -199,11 +213,10 @@ class RedisBroker implements Broker {
     // A life that has lasted begins a new count.
     if (performance.now() - this.#upSince > this.#timeoutMs) this.#failures = 0;
     this.#links = undefined;
-    const returning = deferred<RedisLinks>();
+    const returning = pending<RedisLinks>();
     this.#returning = returning;
     const lost = unavailable('the connection to Redis is lost', error);
-    // Until then it is waited for, and from then on refused at once.
-    setTimeout(() => returning.reject(lost), this.#timeoutMs).unref();
+    setTimeout(() => returning.reject(lost), PATIENCE_MS).unref();
     this.#events.down(lost);
     this.#return();
   }
@@ -224,6 +237,11 @@ class RedisBroker implements Broker {
       );
     }, waitMs);
   }
+}
+
+function checkMs(name: string, value: number, max: number): void {
+  if (typeof value === 'number' && value > 0 && value <= max) return;
+  throw new RangeError(`${name} is a number of milliseconds from 1 to ${max}, and this one is ${kindOf(value)}`);
 }
 
 function unavailable(what: string, cause: unknown): BrokerError {

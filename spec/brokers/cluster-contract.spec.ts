@@ -4,7 +4,7 @@ import { testBroker } from '../../lib/brokers/broker-testing.ts';
 import { type ClusterPrimary, setUpPrimary } from '../../lib/brokers/cluster-primary.ts';
 import { endChild, forkChild, forkWorker, RemoteBroker } from '../support/cluster-workers.ts';
 
-/** Each broker of a test is in a process of its own. */
+/** Two brokers of a test are in processes of their own. */
 const KINDS = [
   { name: 'workers of node:cluster, as json', start: () => forkWorker('json') },
   { name: 'children of child_process.fork, as advanced', start: () => forkChild('advanced') },
@@ -22,7 +22,7 @@ for (const { name, start } of KINDS) {
     }
 
     before(async () => {
-      children = await Promise.all([start(), start(), start()]);
+      children = await Promise.all([start(), start()]);
       setUp();
     });
     after(async () => {

@@ -61,16 +61,16 @@ describe('a cluster of four workers', TIMEOUT, () => {
 
   it('gives every worker each message once, all in the same order', async () => {
     const peers = await openAll();
-    const topics = ['a', 'b', 'c'];
+    const topics = ['a', 'b'];
     const tops = await Promise.all(topics.map((topic) => Promise.all(peers.map((peer) => peer.subscribe(topic)))));
-    await publishMany(peers, topics, 200);
+    await publishMany(peers, topics, 100);
     for (const [i, topic] of topics.entries()) {
-      const last = { ...tops[i]![0]!, offset: 800 };
+      const last = { ...tops[i]![0]!, offset: 400 };
       const logs = await Promise.all(peers.map((peer, j) => peer.follow(topic, tops[i]![j]!, last)));
       const texts = logs.map((log) => log.map(({ data }) => textOf(data)));
       for (const log of texts) assert.deepEqual(log, texts[0]);
-      assert.equal(new Set(texts[0]).size, 800);
-      for (const peer of peers) assert.equal(peer.toldOf(topic).length, 800, 'none was told twice');
+      assert.equal(new Set(texts[0]).size, 400);
+      for (const peer of peers) assert.equal(peer.toldOf(topic).length, 400, 'none was told twice');
     }
     assert.equal(primary.stats.overflows, 0);
   });
@@ -85,12 +85,15 @@ describe('a cluster of four workers', TIMEOUT, () => {
     const large = 'x'.repeat(20_000);
     let last = await others[0]!.publish('a', large);
     while (primary.stats.overflows < 2) {
-      const places = await Promise.all(Array.from({ length: 20 }, () => others[0]!.publish('a', large)));
-      last = places.at(-1)!;
+      for (let i = 0; i < 5; i++) last = await others[0]!.publish('a', large);
+      // The others keep up: nothing is left out for them.
+      for (const [i, peer] of others.entries()) await peer.follow('a', tops[i + 1]!, last);
       assert.ok(primary.stats.queuedBytes < 2 * limit, `${primary.stats.queuedBytes} bytes wait`);
     }
-    for (const [i, peer] of others.entries()) await peer.follow('a', tops[i + 1]!, last);
-    assert.equal(stopped.ups, 0);
+    assert.deepEqual(
+      peers.map(({ ups }) => ups),
+      [0, 0, 0, 0],
+    );
     children[0]!.kill('SIGCONT');
     await stopped.until('it is told that messages were left out', () => stopped.ups > 0);
     // As what is above a broker does then.
@@ -108,14 +111,14 @@ describe('a cluster of four workers', TIMEOUT, () => {
     const [killed, ...others] = peers as [Peer, ...Peer[]];
     const tops = await Promise.all(peers.map((peer) => peer.subscribe('a')));
     // What it is asked for is never answered.
-    const publishing = publishMany(others, ['a'], 300);
+    const publishing = publishMany(others, ['a'], 200);
     await killed.publish('a', 'last words');
     children[0]!.kill('SIGKILL');
     const places = await publishing;
     const last = places.reduce((one, other) => (other.offset > one.offset ? other : one));
-    assert.equal(last.offset, 901);
+    assert.equal(last.offset, 601);
     for (const [i, peer] of others.entries())
-      assert.equal((await peer.follow('a', tops[i + 1]!, last)).length, 901, 'each has every message');
+      assert.equal((await peer.follow('a', tops[i + 1]!, last)).length, 601, 'each has every message');
     await until('the primary has forgotten it', () => primary.stats.brokers === 3);
     assert.equal(primary.stats.queuedBytes, 0);
   });

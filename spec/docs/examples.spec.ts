@@ -7,6 +7,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cleanUp } from '../support/clean-up.ts';
+import { freePort } from '../support/free-port.ts';
 import { clientFrame, type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
 import { ExampleProcess } from './example-process.ts';
 
@@ -109,6 +110,20 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
     }
   });
 }
+
+describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
+  tested.add('thread-broker.ts').add('thread-broker.test.ts');
+
+  it('keeps the contract of a broker', () => {
+    const report = execFileSync(
+      process.execPath,
+      ['--import', 'tsx', '--test', '--test-reporter=tap', join(EXAMPLES, 'thread-broker.test.ts')],
+      // It is a run of its own, and none of the runner that runs this spec.
+      { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    assert.match(report, /^# pass [1-9]\d$/m);
+  });
+});
 
 describe('docs/examples/readme-client.mjs', TIMEOUT, () => {
   tested.add('readme-client.mjs');
@@ -535,6 +550,89 @@ example('shutdown.ts', (run) => {
     assert.deepEqual(await client.receiveClose(), { code: 1001, reason: 'restarting' });
     assert.equal(await stopped, 0);
     assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+describe('docs/examples/rolling-restart.ts', TIMEOUT, () => {
+  tested.add('rolling-restart.ts');
+
+  it('restarts one process after the other, each of which says goodbye', async () => {
+    const ports = [await freePort(), await freePort()];
+    const run = await ExampleProcess.start('rolling-restart.ts', { PAUSE_MS: '0' }, [
+      'spec/docs/farewell-server.mjs',
+      ...ports.map(String),
+    ]);
+    try {
+      await run.prints('2 processes run');
+      const [first, second] = await Promise.all(ports.map((port) => WsClient.connect(port)));
+      run.send('SIGHUP');
+      assert.equal((await first!.readToEnd()).toString(), 'hello goodbye ');
+      assert.equal((await second!.readToEnd()).toString(), 'hello goodbye ');
+      // The first was there again before the second was told.
+      const again = await WsClient.connect(ports[0]!);
+      await again.readUntil('hello ');
+      await run.prints('all are restarted');
+      const last = await WsClient.connect(ports[1]!);
+      await last.readUntil('hello ');
+    } finally {
+      assert.equal(await run.stop('SIGTERM'), 0);
+    }
+  });
+});
+
+describe('docs/examples/reconnect.js', () => {
+  tested.add('reconnect.js');
+
+  it('comes back where it was, tells of gaps, and stays away when it is told to', async (test) => {
+    const { listen } = (await import(`${EXAMPLES}/reconnect.js`)) as {
+      listen(url: string, show: { message(body: string): void; gap(): void }): void;
+    };
+    const sockets: FakeSocket[] = [];
+    class FakeSocket {
+      onmessage!: (event: { data: string }) => void;
+      onclose!: (event: { code: number }) => void;
+      readonly url: string;
+      readonly protocol: string;
+
+      constructor(url: string, protocol: string) {
+        this.url = url;
+        this.protocol = protocol;
+        sockets.push(this);
+      }
+    }
+    const delays: number[] = [];
+    test.mock.method(Math, 'random', () => 0.5);
+    test.mock.method(globalThis, 'setTimeout', (again: () => void, ms: number) => {
+      delays.push(ms);
+      again();
+    });
+    const before = Object.getOwnPropertyDescriptor(globalThis, 'WebSocket');
+    Object.defineProperty(globalThis, 'WebSocket', { value: FakeSocket, configurable: true });
+    const shown: string[] = [];
+    try {
+      listen('wss://chat.example/room/7', { message: (body) => shown.push(body), gap: () => shown.push('gap') });
+      const tell = (...messages: string[]): void => {
+        for (const data of messages) sockets.at(-1)!.onmessage({ data });
+      };
+      const end = (code: number): void => sockets.at(-1)!.onclose({ code });
+      end(1006);
+      end(1006);
+      tell('=e.4\n', 'e.5\none\nof two lines', 'e.6\n');
+      end(1001);
+      tell('!f.1\n', 'f.2\ntwo');
+      end(1006);
+      end(4000);
+    } finally {
+      if (before === undefined) delete (globalThis as { WebSocket?: unknown }).WebSocket;
+      else Object.defineProperty(globalThis, 'WebSocket', before);
+    }
+    assert.deepEqual(shown, ['one\nof two lines', '', 'gap', 'two']);
+    assert.deepEqual(
+      sockets.map(({ url }) => url.slice('wss://chat.example/room/7'.length)),
+      ['', '', '', '?after=e.6', '?after=f.2'],
+    );
+    assert.ok(sockets.every(({ protocol }) => protocol === 'positions.hyperlane'));
+    assert.deepEqual(delays, [500, 1000, 500, 500]);
   });
 });
 

@@ -71,11 +71,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'server',
     ],
   },
+  'redis.ts': { layers: ['brokers'] },
+  'nats.ts': { layers: ['brokers'] },
+  'cluster.ts': { layers: ['brokers'] },
   'broker-testing.ts': { layers: ['brokers'] },
 };
 
-/** What the package has entries for: `hyperlane-ws`, `hyperlane-ws/broker-testing`. */
-const ENTRIES = ['index.ts', 'broker-testing.ts'];
+/** What the package has entries for: `hyperlane-ws`, `hyperlane-ws/redis`. */
+const ENTRIES = ['index.ts', 'redis.ts', 'nats.ts', 'cluster.ts', 'broker-testing.ts'];
 
 /** Modules of Node that only one layer may load; the types of a socket or a request may be named anywhere. */
 const RESERVED: Readonly<Record<string, string>> = {

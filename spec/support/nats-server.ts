@@ -68,18 +68,24 @@ export class NatsServer {
 
   /** A connection as an application makes it, closed with the server. @param port - of what stands in between */
   async connect(port: number = this.port, options: object = {}): Promise<Connection> {
-    const connection = await connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, ...options });
+    const connection = await connect({
+      port,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+      reconnectJitter: 0,
+      ...options,
+    });
     this.#connections.add(connection);
     return connection;
   }
 
   /** Asks JetStream, as its own tools do. */
-  async api(name: string, body: object = {}): Promise<any> {
+  async api<T>(name: string, body: object = {}): Promise<T> {
     const connection = await this.connect();
     const answer = await connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
     await connection.close();
     this.#connections.delete(connection);
-    return answer.json();
+    return answer.json<T>();
   }
 
   async stop(): Promise<void> {

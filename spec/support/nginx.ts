@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onCleanUp } from './clean-up.ts';
+import { freePort } from './free-port.ts';
 import { until } from './watchdog.ts';
 
 /** The file that the page shows. */
@@ -114,13 +113,4 @@ function siteFor(port: number, upstreams: readonly number[], change: (site: stri
     `listen 127.0.0.1:${port}`,
   );
   return change(site);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

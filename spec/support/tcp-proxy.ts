@@ -13,6 +13,8 @@ export class TcpProxy {
   target: number;
   readonly #listener: Server;
   readonly #passages = new Set<Passage>();
+  /** Of all passages, those that are forgotten too. */
+  readonly #sockets = new Set<Socket>();
   #mode: 'open' | 'cut' | 'stalled' = 'open';
 
   private constructor(target: number) {
@@ -49,6 +51,11 @@ export class TcpProxy {
     for (const passage of this.#passages) pause(passage);
   }
 
+  /** Passes no answers on until `heal`, but all that is asked. */
+  stallAnswers(): void {
+    for (const { server } of this.#passages) server.pause();
+  }
+
   /** Forgets all connections, as a router that is started again: nothing of them passes ever again, and no end is told of. */
   forget(): void {
     for (const passage of this.#passages) pause(passage);
@@ -64,13 +71,11 @@ export class TcpProxy {
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.#mode = 'cut';
     this.#listener.close();
-    for (const socket of this.#forgotten) socket.destroy();
-    if (this.#listener.listening) await once(this.#listener, 'close');
+    for (const socket of this.#sockets) socket.destroy();
+    await once(this.#listener, 'close');
   }
-
-  readonly #forgotten = new Set<Socket>();
 
   #accept(client: Socket): void {
     client.on('error', () => {});
@@ -86,10 +91,10 @@ export class TcpProxy {
       [client, server],
       [server, client],
     ] as const) {
-      this.#forgotten.add(from);
+      this.#sockets.add(from);
       from.on('data', (bytes) => to.write(bytes));
       from.on('close', () => {
-        this.#forgotten.delete(from);
+        this.#sockets.delete(from);
         if (this.#passages.delete(passage)) destroy(passage);
       });
     }
