@@ -38,17 +38,24 @@ export interface ClusterPrimary {
   attach(child: ChildProcess): void;
   /** Lets go of everything: the workers are told, and cannot publish any more. */
   close(): void;
-  /** What is kept now. */
-  readonly stats: {
-    readonly brokers: number;
-    readonly topics: number;
-    readonly historyBytes: number;
-    readonly ids: number;
-    /** Of all workers together. */
-    readonly queuedBytes: number;
-    /** How often messages were left out for a worker that did not read. */
-    readonly overflows: number;
-  };
+  /** What there is now. */
+  stats(): ClusterPrimaryStats;
+}
+
+/** Counters of a primary. */
+export interface ClusterPrimaryStats {
+  /** Brokers of workers that are open. */
+  readonly brokers: number;
+  /** Topics that are known. */
+  readonly topics: number;
+  /** Memory that messages take which are kept, in bytes. */
+  readonly historyBytes: number;
+  /** Ids that are remembered. */
+  readonly ids: number;
+  /** What waits for workers to read it, in bytes, of all together. */
+  readonly queuedBytes: number;
+  /** How often messages were left out for a worker that did not read. */
+  readonly overflows: number;
 }
 
 let current: Primary | undefined;
@@ -109,11 +116,11 @@ class Primary implements ClusterPrimary {
     for (const worker of Object.values(cluster.workers ?? {})) if (worker !== undefined) this.#attachWorker(worker);
   }
 
-  get stats(): ClusterPrimary['stats'] {
+  stats(): ClusterPrimaryStats {
     const queued = [...this.#members.values()].map(({ outbox }) => outbox.bytes);
     return {
       brokers: this.#members.size,
-      ...this.#topics.stats,
+      ...this.#topics.stats(),
       queuedBytes: queued.reduce((sum, bytes) => sum + bytes, 0),
       overflows: this.#overflows,
     };

@@ -58,7 +58,7 @@ export class ClusterTopics<Subscriber> {
     this.#limits = limits;
   }
 
-  get stats(): { readonly topics: number; readonly historyBytes: number; readonly ids: number } {
+  stats(): { readonly topics: number; readonly historyBytes: number; readonly ids: number } {
     return { topics: this.#topics.size, historyBytes: this.#historyBytes, ids: this.#ids.size };
   }
 

@@ -15,12 +15,3 @@ export function pending<T>(): Pending<T> {
   promise.catch(() => {});
   return { promise, resolve, reject };
 }
-
-/** Calls what is only to be tried. */
-export function quietly(call: () => void): void {
-  try {
-    call();
-  } catch {
-    // Nothing depends on it.
-  }
-}

@@ -1,10 +1,11 @@
 import { kindOf } from '../wording.ts';
-import { pending, quietly } from './pending.ts';
 import {
   connectIoredis,
   connectNodeRedis,
+  type Destroyables,
   type IoredisClient,
   type NodeRedisClient,
+  quietly,
   type RedisConnector,
 } from './redis-connection.ts';
 
@@ -21,8 +22,12 @@ export interface RedisClientLike {
 export interface RedisSource {
   /** The number of the database. */
   readonly database: number;
-  /** Finds the servers that may be written to: one, or all of a Redis Cluster. Rejects if they cannot be found in time. */
-  findServers(): Promise<RedisConnector[]>;
+  /**
+   * Finds the servers that may be written to: one, or all of a Redis Cluster.
+   *
+   * @param made - gets what is to be destroyed behind that, also where it takes too long
+   */
+  findServers(made: Destroyables): Promise<RedisConnector[]>;
 }
 
 /** What is used of a cluster client of `redis`. */
@@ -60,13 +65,13 @@ export function readRedisClient(client: unknown, timeoutMs: number): RedisSource
       };
     }
     case 'redis cluster':
-      return { database: 0, findServers: () => findNodeRedisServers(client as NodeRedisCluster, timeoutMs) };
+      return { database: 0, findServers: (made) => findNodeRedisServers(client as NodeRedisCluster, timeoutMs, made) };
     case 'ioredis': {
       const single = client as IoredisClient;
       return { database: single.options.db ?? 0, findServers: async () => [connectIoredis(single, timeoutMs)] };
     }
     case 'ioredis cluster':
-      return { database: 0, findServers: () => findIoredisServers(client as IoredisCluster, timeoutMs) };
+      return { database: 0, findServers: (made) => findIoredisServers(client as IoredisCluster, timeoutMs, made) };
     default:
       throw new TypeError(
         `client is a client of the package redis or ioredis, such as createClient({ url }) or new Redis(url), and this one is ${advise(client)}`,
@@ -108,51 +113,28 @@ function advise(value: unknown): string {
 }
 
 /** Asks a client of its own for the servers of a cluster, each time anew: who is who may have changed. */
-async function findNodeRedisServers(client: NodeRedisCluster, timeoutMs: number): Promise<RedisConnector[]> {
+async function findNodeRedisServers(
+  client: NodeRedisCluster,
+  timeoutMs: number,
+  made: Destroyables,
+): Promise<RedisConnector[]> {
   const cluster = client.duplicate();
-  const nodes = await find(
-    cluster,
-    timeoutMs,
-    () => cluster.destroy(),
-    async () => {
-      await cluster.connect();
-      return Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)));
-    },
-  );
+  made.add({ destroy: () => quietly(() => cluster.destroy()) });
+  // Its errors are told by connect, too; without a listener they would end the process.
+  cluster.on('error', () => {});
+  await cluster.connect();
+  const nodes = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)));
   return nodes.map((node) => connectNodeRedis(node, timeoutMs));
 }
 
-async function findIoredisServers(client: IoredisCluster, timeoutMs: number): Promise<RedisConnector[]> {
-  const cluster = client.duplicate([], { lazyConnect: true, clusterRetryStrategy: null });
-  const nodes = await find(
-    cluster,
-    timeoutMs,
-    () => cluster.disconnect(),
-    async () => {
-      await cluster.connect();
-      return cluster.nodes('master');
-    },
-  );
-  return nodes.map((node) => connectIoredis(node, timeoutMs));
-}
-
-async function find<Node>(
-  cluster: Pick<IoredisCluster, 'on'>,
+async function findIoredisServers(
+  client: IoredisCluster,
   timeoutMs: number,
-  destroy: () => void,
-  ask: () => Promise<Node[]>,
-): Promise<Node[]> {
-  // Its errors are told by what was asked, too; without a listener they would end the process.
+  made: Destroyables,
+): Promise<RedisConnector[]> {
+  const cluster = client.duplicate([], { lazyConnect: true, clusterRetryStrategy: null });
+  made.add({ destroy: () => cluster.disconnect() });
   cluster.on('error', () => {});
-  const { promise: late, reject } = pending<never>();
-  const timer = setTimeout(
-    () => reject(new Error(`no server of the cluster answered within ${timeoutMs} ms`)),
-    timeoutMs,
-  );
-  try {
-    return await Promise.race([ask(), late]);
-  } finally {
-    clearTimeout(timer);
-    quietly(destroy);
-  }
+  await cluster.connect();
+  return cluster.nodes('master').map((node) => connectIoredis(node, timeoutMs));
 }

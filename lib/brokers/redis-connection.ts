@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { quietly } from './pending.ts';
 
 /** The arguments of a command, with its name as the first. */
 export type RedisArguments = readonly (string | Buffer)[];
@@ -19,6 +18,18 @@ export interface RedisConnection {
   unsubscribe(channel: string, sharded: boolean): Promise<unknown>;
   /** At once, and whatever its state: what was not answered rejects. */
   destroy(): void;
+}
+
+/** What is to be destroyed when it is of no use any more. */
+export type Destroyables = Set<{ destroy(): void }>;
+
+/** Calls what may throw as it has been done already. */
+export function quietly(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // Nothing depends on it.
+  }
 }
 
 /** What a connection tells. */

@@ -1,6 +1,13 @@
-import type { RedisArguments, RedisConnection, RedisConnectionEvents, RedisConnector } from './redis-connection.ts';
+import type {
+  Destroyables,
+  RedisArguments,
+  RedisConnection,
+  RedisConnectionEvents,
+  RedisConnector,
+} from './redis-connection.ts';
 import type { RedisScript } from './redis-scripts.ts';
 import { ownSlots } from './redis-slots.ts';
+import { RedisWatch } from './redis-watch.ts';
 
 /**
  * Two connections to one server: one for commands and one that subscribes, as that can do little else. Both live and end
@@ -17,7 +24,7 @@ export class RedisLink {
   /** What is subscribed, or being so. */
   readonly #channels = new Map<string, Promise<unknown>>();
   readonly #onLost: (error: Error) => void;
-  readonly #watches: readonly Watch[];
+  readonly #watches: readonly RedisWatch[];
   readonly #timer: NodeJS.Timeout;
 
   private constructor(
@@ -39,10 +46,10 @@ export class RedisLink {
       if (now.runId !== facts.runId || now.slots !== facts.slots) throw new Error('the server is another than before');
     };
     this.#watches = [
-      new Watch('to a command', check, timeoutMs, events.lost),
-      new Watch('on the connection that subscribes', () => subscriber.command(['ping']), timeoutMs, events.lost),
+      new RedisWatch('to a command', check, timeoutMs, events.lost),
+      new RedisWatch('on the connection that subscribes', () => subscriber.command(['ping']), timeoutMs, events.lost),
     ];
-    heard.by = () => this.#watches[1]!.hear();
+    heard.by = () => this.#watches[1]!.hear(performance.now());
     this.#timer = setInterval(() => {
       for (const watch of this.#watches) watch.tick(performance.now());
     }, timeoutMs / 4).unref();
@@ -53,7 +60,7 @@ export class RedisLink {
     connect: RedisConnector,
     timeoutMs: number,
     events: RedisConnectionEvents,
-    made: Set<{ destroy(): void }>,
+    made: Destroyables,
   ): Promise<RedisLink> {
     const heard: Heard = { by: () => {} };
     const commands = connect(events);
@@ -161,43 +168,4 @@ async function askServer(commands: RedisConnection): Promise<ServerFacts> {
     slots: isCluster ? ownSlots(String(await commands.command(['cluster', 'nodes']))) : undefined,
     version: Number.parseInt(fact('redis_version'), 10),
   };
-}
-
-/** Finds a connection that is dead and does not say so: asks it at each tick, and gives it time to answer. */
-class Watch {
-  readonly #where: string;
-  readonly #ask: () => Promise<unknown>;
-  readonly #timeoutMs: number;
-  readonly #onLost: (error: Error) => void;
-  /** Since when an answer is waited for, or when something else came meanwhile. */
-  #waitingSince: number | undefined;
-
-  constructor(where: string, ask: () => Promise<unknown>, timeoutMs: number, onLost: (error: Error) => void) {
-    this.#where = where;
-    this.#ask = ask;
-    this.#timeoutMs = timeoutMs;
-    this.#onLost = onLost;
-  }
-
-  /** Something came that is no answer: the connection is slow, and not dead. */
-  hear(): void {
-    if (this.#waitingSince !== undefined) this.#waitingSince = performance.now();
-  }
-
-  tick(now: number): void {
-    const since = this.#waitingSince;
-    if (since === undefined) {
-      this.#waitingSince = now;
-      this.#ask().then(() => {
-        this.#waitingSince = undefined;
-      }, this.#onLost);
-    } else if (now - since > this.#timeoutMs) {
-      // Where this process itself stood still, the answer is there, and is read before this.
-      setImmediate(() => {
-        if (this.#waitingSince === since) {
-          this.#onLost(new Error(`no answer came ${this.#where} within ${this.#timeoutMs} ms`));
-        }
-      });
-    }
-  }
 }

@@ -69,6 +69,8 @@ class RedisBroker implements Broker {
   #upSince = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Ends links, and attempts to make some. */
+  readonly #closing = new AbortController();
 
   constructor(options: RedisBrokerOptions) {
     checkNames('redisBroker', options, OPTION_NAMES);
@@ -154,7 +156,7 @@ class RedisBroker implements Broker {
   async close(): Promise<void> {
     this.#events = undefined;
     clearTimeout(this.#timer);
-    this.#links?.destroy();
+    this.#closing.abort();
     this.#links = undefined;
     const closed = new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'the broker was closed');
     this.#returning.reject(closed);
@@ -188,7 +190,7 @@ class RedisBroker implements Broker {
       message: (channel, bytes) => this.#receive(channel, bytes),
       lost: (error) => this.#leave(error),
     };
-    return RedisLinks.open(this.#source, this.#names.everyone, this.#timeoutMs, events);
+    return RedisLinks.open(this.#source, this.#names.everyone, this.#timeoutMs, events, this.#closing.signal);
   }
 
   #receive(channel: string, bytes: Uint8Array): void {
@@ -227,7 +229,7 @@ class RedisBroker implements Broker {
     this.#timer = setTimeout(() => {
       this.#connect().then(
         (links) => {
-          if (this.#events === undefined) return links.destroy();
+          if (this.#events === undefined) return;
           this.#enter(links);
           this.#events.up();
         },

@@ -2,11 +2,19 @@ import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { connectionClosed } from '../diagnostics.ts';
-import { ConnectionEndError, InvalidBodyError, InvalidStateError, type WebSocketError } from '../errors.ts';
+import {
+  ConnectionEndError,
+  type GapError,
+  InvalidBodyError,
+  InvalidStateError,
+  type WebSocketError,
+} from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
+import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
+import type { ConnectionSubscribeOptions, Topics } from '../topics/topics.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { BodyRefusal } from './body-schema.ts';
@@ -24,6 +32,7 @@ import { WebSocketStream } from './websocket-stream.ts';
 export interface SessionHost {
   /** Is told of an error of user code. Never throws. */
   reportError(error: unknown, ctx: Context): Promise<void>;
+  readonly topics: Topics;
   /** What shows a session to others. */
   show(session: WebSocketSession): ServerConnection;
   /** Is told that the connection of a session is over, and how it ended. */
@@ -118,6 +127,10 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
     return this.#connection;
   }
 
+  get topics(): Topics {
+    return this.#host.topics;
+  }
+
   get pattern(): string {
     return this.#handlers.pattern;
   }
@@ -178,6 +191,19 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
 
   flush(): Promise<void> {
     return this.#connection.flush();
+  }
+
+  subscribe(ctx: Context, topic: string, options: ConnectionSubscribeOptions = {}): Promise<ConnectionSubscription> {
+    const { onGap } = options;
+    if (onGap === undefined) return this.topics.join(this.#connection, topic, options);
+    const tell = async (gap: GapError) => {
+      try {
+        await onGap(gap);
+      } catch (error) {
+        this.#fail(error, ctx);
+      }
+    };
+    return this.topics.join(this.#connection, topic, { ...options, onGap: (gap) => void tell(gap) });
   }
 
   close(response: Response | undefined, code?: number, reason?: string): Promise<void> {

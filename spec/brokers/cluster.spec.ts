@@ -115,7 +115,7 @@ describe('clusterBroker', () => {
       await broker.signal('a', bytes('s'));
       await broker.publish('a', bytes('m'), undefined);
       assert.deepEqual(log, ['signal a s', 'a 1 m']);
-      assert.equal(primary.stats.brokers, 1);
+      assert.equal(primary.stats().brokers, 1);
     });
   }
 
@@ -229,7 +229,7 @@ describe('clusterBroker', () => {
     channel.disconnect();
     assert.deepEqual(log, ['down: the channel to the primary is closed: it has ended, or disconnected this worker']);
     await assert.rejects(broker.publish('a', bytes('1'), undefined), unavailable(/is closed/));
-    assert.equal(primary.stats.brokers, 0, 'the primary has forgotten it');
+    assert.equal(primary.stats().brokers, 0, 'the primary has forgotten it');
     await broker.close();
     await broker.close();
   });
@@ -245,7 +245,7 @@ describe('clusterBroker', () => {
     await other.broker.publish('a', bytes('1'), undefined);
     await closed;
     assert.deepEqual([one.log, other.log], [[], ['a 1 1']]);
-    await until('the primary has forgotten it', () => primary.stats.brokers === 1);
+    await until('the primary has forgotten it', () => primary.stats().brokers === 1);
   });
 });
 
@@ -282,8 +282,8 @@ describe('setUpPrimary', () => {
     const published = [other.broker.publish('a', new Uint8Array(1000), undefined)];
     await settle();
     for (let i = 0; i < 300; i++) published.push(other.broker.publish('a', new Uint8Array(1000), undefined));
-    await until('some are left out', () => primary.stats.overflows > 1);
-    assert.ok(primary.stats.queuedBytes <= 200_000, `${primary.stats.queuedBytes} bytes wait for two brokers`);
+    await until('some are left out', () => primary.stats().overflows > 1);
+    assert.ok(primary.stats().queuedBytes <= 200_000, `${primary.stats().queuedBytes} bytes wait for two brokers`);
     channel.isPrimaryHeld = false;
     channel.deliver();
     await soon('all are published', Promise.all(published));
@@ -292,7 +292,7 @@ describe('setUpPrimary', () => {
     assert.equal((await broker.subscribe('a')).offset, 301);
     const missed = await broker.read('a', 1, 500);
     assert.equal(missed.messages.length, 100, 'what is kept can be read');
-    assert.equal(primary.stats.queuedBytes, 0);
+    assert.equal(primary.stats().queuedBytes, 0);
   });
 
   it('tells what it keeps', async () => {
@@ -300,7 +300,7 @@ describe('setUpPrimary', () => {
     const primary = primaryOf(channel);
     const { broker } = await open();
     await broker.publish('a', new Uint8Array(1000), 'id');
-    const { brokers, topics, historyBytes, ids, queuedBytes, overflows } = primary.stats;
+    const { brokers, topics, historyBytes, ids, queuedBytes, overflows } = primary.stats();
     assert.deepEqual(
       { brokers, topics, ids, queuedBytes, overflows },
       { brokers: 1, topics: 1, ids: 1, queuedBytes: 0, overflows: 0 },

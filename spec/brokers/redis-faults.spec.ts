@@ -232,6 +232,30 @@ for (const library of LIBRARIES) {
       assert.deepEqual(a.log, ['before', 'once', 'after']);
     });
 
+    it('has open reject where nobody answers, and leaves nothing open', async () => {
+      const { proxy } = await start();
+      proxy.stall();
+      for (const client of [library.client(proxy.port), library.cluster([proxy.port])]) {
+        const broker = redisBroker({ client, timeoutMs: 200 });
+        await assert.rejects(
+          broker.open(NO_EVENTS, { historyMessages: 0, historyMs: 0 }),
+          /cannot connect to Redis: Redis did not answer within 200 ms/,
+        );
+      }
+      await until('all are closed', () => proxy.size === 0);
+    });
+
+    it('gives up an attempt to connect when it is closed', async () => {
+      const { proxy } = await start();
+      const a = await follow(library, proxy.port);
+      proxy.cut();
+      await until('it is down', () => a.downs.length === 1);
+      proxy.stall();
+      await until('it tries again', () => proxy.size > 0);
+      await a.broker.close();
+      await until('all are closed', () => proxy.size === 0);
+    });
+
     it('waits a second for the connection, and rejects at once from then on', async () => {
       const { server, proxy } = await start();
       const a = await follow(library, proxy.port);

@@ -580,62 +580,6 @@ describe('docs/examples/rolling-restart.ts', TIMEOUT, () => {
   });
 });
 
-describe('docs/examples/reconnect.js', () => {
-  tested.add('reconnect.js');
-
-  it('comes back where it was, tells of gaps, and stays away when it is told to', async (test) => {
-    const { listen } = (await import(`${EXAMPLES}/reconnect.js`)) as {
-      listen(url: string, show: { message(body: string): void; gap(): void }): void;
-    };
-    const sockets: FakeSocket[] = [];
-    class FakeSocket {
-      onmessage!: (event: { data: string }) => void;
-      onclose!: (event: { code: number }) => void;
-      readonly url: string;
-      readonly protocol: string;
-
-      constructor(url: string, protocol: string) {
-        this.url = url;
-        this.protocol = protocol;
-        sockets.push(this);
-      }
-    }
-    const delays: number[] = [];
-    test.mock.method(Math, 'random', () => 0.5);
-    test.mock.method(globalThis, 'setTimeout', (again: () => void, ms: number) => {
-      delays.push(ms);
-      again();
-    });
-    const before = Object.getOwnPropertyDescriptor(globalThis, 'WebSocket');
-    Object.defineProperty(globalThis, 'WebSocket', { value: FakeSocket, configurable: true });
-    const shown: string[] = [];
-    try {
-      listen('wss://chat.example/room/7', { message: (body) => shown.push(body), gap: () => shown.push('gap') });
-      const tell = (...messages: string[]): void => {
-        for (const data of messages) sockets.at(-1)!.onmessage({ data });
-      };
-      const end = (code: number): void => sockets.at(-1)!.onclose({ code });
-      end(1006);
-      end(1006);
-      tell('=e.4\n', 'e.5\none\nof two lines', 'e.6\n');
-      end(1001);
-      tell('!f.1\n', 'f.2\ntwo');
-      end(1006);
-      end(4000);
-    } finally {
-      if (before === undefined) delete (globalThis as { WebSocket?: unknown }).WebSocket;
-      else Object.defineProperty(globalThis, 'WebSocket', before);
-    }
-    assert.deepEqual(shown, ['one\nof two lines', '', 'gap', 'two']);
-    assert.deepEqual(
-      sockets.map(({ url }) => url.slice('wss://chat.example/room/7'.length)),
-      ['', '', '', '?after=e.6', '?after=f.2'],
-    );
-    assert.ok(sockets.every(({ protocol }) => protocol === 'positions.hyperlane'));
-    assert.deepEqual(delays, [500, 1000, 500, 500]);
-  });
-});
-
 example('application.ts', (run) => {
   async function login(name: string): Promise<string> {
     const response = await fetch(`http://127.0.0.1:${run().port}/login`, {
