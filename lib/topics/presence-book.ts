@@ -1,4 +1,4 @@
-import { LEASE_MS, MAX_SIGNAL_BYTES, MAX_STEP_MS } from './presence-limits.ts';
+import { LEASE_MS, MAX_SIGNAL_BYTES, MAX_STEP_MS, UP_AGAIN_MS } from './presence-limits.ts';
 import { PresencePeers } from './presence-peers.ts';
 import type { PresenceRoom, RoomWatcher } from './presence-room.ts';
 import { cut, PresenceSeats } from './presence-seats.ts';
@@ -21,7 +21,7 @@ export interface PresenceBookOptions {
   readonly send?: ((topic: string | undefined, bytes: Uint8Array) => void) | undefined;
   /** Asks for a `flush`, soon: what comes until then leaves together. */
   readonly wake?: (() => void) | undefined;
-  /** Has signals to a topic come here, from when it resolves on, until `unlisten`. Left out, they do. */
+  /** Has signals to a topic come here, from when it resolves on, until `unlisten`; never rejects. Left out, they always do. */
   readonly listen?: ((topic: string) => Promise<unknown>) | undefined;
   readonly unlisten?: ((topic: string) => void) | undefined;
   /** The time of day in milliseconds. */
@@ -139,6 +139,8 @@ export class PresenceBook {
     this.#canHear = true;
     this.#peers.resettle();
     this.#sendLease();
+    // Others may be back a little later.
+    this.#sinceLeaseMs = LEASE_MS - UP_AGAIN_MS;
     this.#wakeUp();
   }
 
@@ -150,8 +152,10 @@ export class PresenceBook {
   /** Sends what has come together. */
   flush(): void {
     this.#isAwake = false;
+    const wasLeased = this.#isLeased;
     // Told although nobody may hear it: the leases will say so.
     this.#seats.tellChanges((topic, signal) => this.#sendSignal(topic, signal));
+    if (!wasLeased) this.#sendLease();
     if (!this.#canHear) return;
     this.#answer();
     this.#peers.takeAsks((target, topics) => this.#ask(target, topics));
@@ -184,9 +188,8 @@ export class PresenceBook {
       this.#wakeUp();
     };
     if (this.#send === undefined) return;
-    // If it fails, the topic is heard of when the broker is back; until then the leases tell what is missing.
-    if (this.#listen !== undefined) this.#listen(topic).then(ask, ask);
-    else ask();
+    if (this.#listen === undefined) ask();
+    else void this.#listen(topic).then(ask);
   }
 
   /** A process that never had a member has nothing to say. */

@@ -152,10 +152,10 @@ describe('signals of presence', () => {
   }
 
   it('are none when they are too large, however right', () => {
-    const topics = Array.from({ length: 140 }, (_, i) => String(i).padStart(1000, 'x'));
+    const topics = Array.from({ length: 560 }, (_, i) => String(i).padStart(250, 'x'));
     assert.equal(decodeSignal(encodeSignal({ kind: 'ask', process: PROCESS, target: undefined, topics })), undefined);
     assert.ok(
-      decodeSignal(encodeSignal({ kind: 'ask', process: PROCESS, target: undefined, topics: topics.slice(20) })),
+      decodeSignal(encodeSignal({ kind: 'ask', process: PROCESS, target: undefined, topics: topics.slice(80) })),
     );
   });
 });
