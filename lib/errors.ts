@@ -15,6 +15,7 @@ type ErrorClassName =
   | 'ConnectionEndError'
   | 'TimeoutError'
   | 'LaggedError'
+  | 'GapError'
   | 'ChannelClosedError'
   | 'BrokerError'
   | 'InvalidStateError';
@@ -131,6 +132,11 @@ const ERROR_TABLE = {
     closeCode: CloseCode.PolicyViolation,
     message: 'the peer does not read what it is sent; the option maxBackpressureBytes sets how much may wait for it',
   },
+  WS_ERR_SLOW_SUBSCRIBER: {
+    class: 'LimitError',
+    closeCode: CloseCode.TryAgainLater,
+    message: 'the peer reads more slowly than a topic it is subscribed to, whose option whenBehind is "end"',
+  },
   WS_ERR_RATE_LIMIT: {
     class: 'LimitError',
     closeCode: CloseCode.PolicyViolation,
@@ -200,6 +206,14 @@ const ERROR_TABLE = {
     class: 'LaggedError',
     message: 'the receiver fell behind and missed values; receive faster, or give the channel a larger capacity',
   },
+  WS_ERR_GAP: {
+    class: 'GapError',
+    message: 'messages of a topic are missing here; go on from the position of this error',
+  },
+  WS_ERR_BROKER: {
+    class: 'BrokerError',
+    message: 'the broker of the topics failed: see the cause of this error',
+  },
   WS_ERR_CHANNEL_CLOSED: {
     class: 'ChannelClosedError',
     message: 'the channel is closed, or this receiver has unsubscribed: no more values come',
@@ -252,6 +266,20 @@ const ERROR_TABLE = {
     class: 'InvalidStateError',
     message:
       'bytes that were sent were transferred or resized before they had left: send a copy of them, or wait for flush()',
+  },
+  WS_ERR_TOPICS_CLOSED: {
+    class: 'InvalidStateError',
+    message: 'these topics were closed: make new ones, or close them later',
+  },
+  WS_ERR_SUBSCRIBE_ON_HTTP: {
+    class: 'InvalidStateError',
+    message:
+      'only a WebSocket that is open can subscribe to a topic: do it in onWebsocketConnected, or behind a message',
+  },
+  WS_ERR_POSITIONS_ONE_TOPIC: {
+    class: 'InvalidStateError',
+    message:
+      'a connection with the subprotocol positions.hyperlane has one position, and so one topic: unsubscribe from the other one first, or have the page open a connection for each',
   },
   WS_ERR_RECEIVE_WITHDRAWN: {
     class: 'InvalidStateError',
@@ -395,15 +423,53 @@ export class TimeoutError extends WebSocketError {
   }
 }
 
-/** A broadcast receiver fell more than the capacity behind; it goes on with the oldest value that is kept. */
+/** A receiver fell more than the capacity behind; it goes on with the oldest value that is kept. */
 export class LaggedError extends WebSocketError {
   /** How many values were missed. */
   readonly missed: number;
 
-  constructor(missed: number) {
-    super('WS_ERR_LAGGED', `missed ${missed} values: receive faster, or give the channel a larger capacity`);
+  constructor(
+    missed: number,
+    message: string = `missed ${missed} values: receive faster, or give the channel a larger capacity`,
+    code: ErrorCode = 'WS_ERR_LAGGED',
+  ) {
+    super(code, message);
     this.missed = missed;
   }
+}
+
+/**
+ * Why messages of a topic are missing: they are no longer kept, the order of the topic has begun anew, or they were skipped for
+ * a subscriber that was too slow or since they cannot be read.
+ */
+export type GapReason = 'history' | 'epoch' | 'skipped';
+
+/** Messages of a topic are missing, just here: what came before and what comes next are no neighbours. */
+export class GapError extends LaggedError {
+  /** The topic. */
+  readonly topic: string;
+  readonly reason: GapReason;
+  /** Where it goes on: behind the gap. A string for `after`. */
+  readonly position: string;
+
+  /** @param missed - how many messages; NaN where nobody can tell */
+  constructor(topic: string, reason: GapReason, position: string, missed: number) {
+    super(missed, `${describeMissed(missed)} of topic ${JSON.stringify(topic)} ${GAP_REASONS[reason]}`, 'WS_ERR_GAP');
+    this.topic = topic;
+    this.reason = reason;
+    this.position = position;
+  }
+}
+
+const GAP_REASONS: Readonly<Record<GapReason, string>> = {
+  history: 'are missing here, and no longer kept: load anew, or keep more with historyMessages and historyMs',
+  epoch: 'may be missing here: its order has begun anew, or the position is not one of it; load anew',
+  skipped: 'were skipped here: receive faster, or have whenBehind "catchUp" and a history',
+};
+
+function describeMissed(missed: number): string {
+  if (Number.isNaN(missed)) return 'messages';
+  return missed === 1 ? '1 message' : `${missed} messages`;
 }
 
 /** The normal end of a broadcast channel: it was closed and all its values were received, or the receiver unsubscribed. */

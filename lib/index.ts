@@ -14,6 +14,8 @@ export {
   ConnectionClosedError,
   ConnectionEndError,
   type ErrorCode,
+  GapError,
+  type GapReason,
   HandshakeError,
   InvalidBodyError,
   InvalidPayloadError,
@@ -37,7 +39,7 @@ export type { InvalidBodyPolicy } from './server/body-schema.ts';
 export type { Connections, ServerConnection } from './server/connections.ts';
 export { Context } from './server/context.ts';
 export type { CookieOptions } from './server/cookies.ts';
-export type { ClosedHandler, Handler } from './server/hooks.ts';
+export type { ClosedHandler, Handler, HandlerResult } from './server/hooks.ts';
 export type { ServerOptions } from './server/options.ts';
 export type { Refusal, RefusedHandler } from './server/refusal.ts';
 export { type Body, Request } from './server/request.ts';
@@ -61,3 +63,22 @@ export type {
   BrokerSettings,
   BrokerTop,
 } from './topics/broker.ts';
+export type { ConnectionSubscription } from './topics/connection-subscription.ts';
+export type { Position } from './topics/position.ts';
+export type { Presence } from './topics/presence.ts';
+export type { PresenceStats } from './topics/presence-book.ts';
+export type { PresenceChange, PresenceEvent, PresenceSnapshot } from './topics/presence-room.ts';
+export type { HistoryPage } from './topics/read-history.ts';
+export type {
+  ConnectionSubscribeOptions,
+  PresenceSeat,
+  PublishOptions,
+  SubscribeOptions,
+} from './topics/subscribe-options.ts';
+export type { TopicMessage } from './topics/topic-entry.ts';
+export { pointToGroup, pointToPoint } from './topics/topic-names.ts';
+export type { WhenBehind } from './topics/topic-reader.ts';
+export type { TopicSubscription } from './topics/topic-subscription.ts';
+export type { TopicsStats } from './topics/topic-tally.ts';
+export { Topics } from './topics/topics.ts';
+export type { TopicsOptions } from './topics/topics-options.ts';

@@ -17,6 +17,8 @@ const WARNINGS = {
     'this is said once for each reason, and server.onUpgradeRefused((request, refusal) => …) is told of all',
   WS_WARN_COOKIE_ON_WEBSOCKET:
     'setResponseCookie does nothing on a WebSocket, whose response has been sent: set the cookie in upgradeMiddleware, or over plain HTTP',
+  WS_WARN_TOPIC_ENVELOPE:
+    'a message that its broker carries is none of this version of the library, and is told to subscribers as a gap: run the same version in all processes, and have nobody else publish below the names of its topics',
   WS_WARN_SLOW_HOOK:
     'no message is handled before the hooks of its WebSocket have ended, and no upgrade answered before its middleware has: return and await no promise that lasts as long as the connection, but write `void ctx.getStream()?.closed.then(…)` or use onWebsocketClosed; and give what an upgrade middleware waits for a time limit',
 } as const;

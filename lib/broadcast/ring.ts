@@ -71,6 +71,11 @@ export class Ring<T> {
     return value;
   }
 
+  /** The value that `read` would return. */
+  peek(cursor: Cursor): T {
+    return this.#values[cursor.position % this.capacity] as T;
+  }
+
   #pass(position: number): void {
     const slot = position % this.capacity;
     if (--this.#unread[slot]! === 0) this.#values[slot] = undefined;

@@ -231,6 +231,30 @@ export class Connection {
     return sent;
   }
 
+  /** Whether a message can be sent, and no more waits for the peer than may. @internal */
+  hasRoom(): boolean {
+    return this.#protocol.canSend && this.#outbox.makeRoom();
+  }
+
+  /**
+   * Sends a message if there is room for it, for many receivers: there is no promise to be made, and none to wait for.
+   *
+   * @returns whether it was sent
+   * @internal
+   */
+  offer(data: string | Uint8Array): boolean {
+    if (!this.hasRoom()) return false;
+    this.#liveness.active();
+    this.#protocol.sendMessage(data);
+    this.#messagesSent++;
+    return true;
+  }
+
+  /** Resolves in a later turn of the event loop, when there is room; rejects with ConnectionClosedError. @internal */
+  drained(): Promise<void> {
+    return this.#protocol.canSend ? this.#outbox.drained() : rejected(this.#protocol.closedError());
+  }
+
   /**
    * Sends a Ping, and resolves with the milliseconds until its Pong.
    *

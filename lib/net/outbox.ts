@@ -65,6 +65,22 @@ export class Outbox implements Flushable {
     return this.bufferedBytes > this.#limits.highWaterMarkBytes ? this.#relieved() : RESOLVED;
   }
 
+  /** Whether no more waits than may, if need be since it is written at once. */
+  makeRoom(): boolean {
+    const { highWaterMarkBytes } = this.#limits;
+    if (this.bufferedBytes <= highWaterMarkBytes) return true;
+    // Who waits already is told first.
+    if (this.#drain !== undefined) return false;
+    const isTurnOver = countRelieved(this.bufferedBytes);
+    this.flushOutput();
+    return this.bufferedBytes <= highWaterMarkBytes && !isTurnOver;
+  }
+
+  /** Resolves in a later turn of the event loop, when no more waits than may. */
+  drained(): Promise<void> {
+    return this.#drain?.promise ?? this.#drained();
+  }
+
   /** Writes at once all that was sent, and resolves when it has left this process, or never will. */
   flush(): Promise<void> {
     const { compressing } = this.#protocol;

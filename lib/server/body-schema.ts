@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { type BodyIssue, InvalidBodyError } from '../errors.ts';
 import type { Context } from './context.ts';
-import { type Handler, isThenable } from './hooks.ts';
+import { type Handler, type HandlerResult, isThenable } from './hooks.ts';
 import type { StandardSchema, StandardSchemaIssue, StandardSchemaResult } from './standard-schema.ts';
 
 /**
@@ -42,7 +42,7 @@ export function checkSchema(route: string, schema: StandardSchema): StandardSche
 
 /** Has `handler` run for bodies that `schema` takes, with what it makes of them as `getRequestBodyJson()`. */
 export function withBodySchema(schema: StandardSchema, policy: InvalidBodyPolicy, handler: Handler): Handler {
-  const decide = (result: StandardSchemaResult<unknown>, ctx: Context): void | Promise<void> => {
+  const decide = (result: StandardSchemaResult<unknown>, ctx: Context): HandlerResult => {
     if (result.issues !== undefined) return refuse(result.issues.map(toBodyIssue), policy, ctx);
     ctx.setBodyJson(result.value);
     return handler(ctx);
@@ -55,7 +55,8 @@ export function withBodySchema(schema: StandardSchema, policy: InvalidBodyPolicy
       return refuse([{ message: `it is not JSON: ${(error as Error).message}`, path: [] }], policy, ctx, error);
     }
     const result = schema['~standard'].validate(value);
-    return isThenable(result) ? result.then((settled) => decide(settled, ctx)) : decide(result, ctx);
+    if (!isThenable(result)) return decide(result, ctx);
+    return result.then((settled) => decide(settled, ctx));
   };
 }
 

@@ -3,7 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import { lend, own } from '../codec/borrowed.ts';
 import { endKeptLoan, keepLoan } from '../codec/message-memory.ts';
 import { InvalidStateError } from '../errors.ts';
-import { unwatched } from '../net/promises.ts';
+import { rejected, unwatched } from '../net/promises.ts';
+import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
+import type { Position } from '../topics/position.ts';
+import type { ConnectionSubscribeOptions, PublishOptions } from '../topics/subscribe-options.ts';
 import { warnOnce } from '../warnings.ts';
 import type { ServerConnection } from './connections.ts';
 import type { CookieOptions } from './cookies.ts';
@@ -347,6 +350,48 @@ export class Context<Attributes extends object = object, out Json = unknown> {
     // What is sent with it shall find that it was closed.
     if (this.#exchange.isWebSocket) this.getResponse();
     return unwatched(this.#exchange.close(this.#response, code, reason));
+  }
+
+  // --- topics -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Subscribes this WebSocket to a topic: it is sent what is published from now on, until `unsubscribe` or its end. One that is
+   * subscribed to it already stays as it is.
+   *
+   * Resolves when it has begun. Rejects with BrokerError when the broker cannot be reached, with ConnectionClosedError when the
+   * peer is gone, and with InvalidStateError (WS_ERR_SUBSCRIBE_ON_HTTP) before the WebSocket is open.
+   *
+   * @throws {TypeError | RangeError} for what names no topic, and for options that it cannot have
+   */
+  subscribe(topic: string, options?: ConnectionSubscribeOptions): Promise<ConnectionSubscription> {
+    const exchange = this.#exchange;
+    if (exchange.subscribe === undefined) return rejected(new InvalidStateError('WS_ERR_SUBSCRIBE_ON_HTTP'));
+    return exchange.subscribe(this as Context, topic, options);
+  }
+
+  /** Ends the subscription of this WebSocket to a topic; returns false, and does nothing, if there is none. */
+  unsubscribe(topic: string): boolean {
+    const { connection, topics } = this.#exchange;
+    return connection !== undefined && topics.part(connection, topic);
+  }
+
+  /** The topics that this WebSocket is subscribed to. */
+  getTopics(): string[] {
+    const { connection, topics } = this.#exchange;
+    return connection === undefined ? [] : topics.topicsOf(connection);
+  }
+
+  /**
+   * Publishes a message to all that are subscribed to a topic, but not to this WebSocket: a string as text, bytes as binary.
+   *
+   * Resolves with its position, and rejects, as `server.publish` does. Not awaiting it is safe.
+   *
+   * @throws {TypeError | RangeError} for what names no topic, is no body or no id
+   */
+  publish(topic: string, body: Body, options?: PublishOptions): Promise<Position> {
+    const { connection, topics } = this.#exchange;
+    if (connection === undefined) return topics.publish(topic, body, options);
+    return topics.publishFrom(connection, topic, body, options);
   }
 
   // --- lifecycle --------------------------------------------------------------------------------------------------

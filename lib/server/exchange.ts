@@ -1,3 +1,7 @@
+import type { ConnectionSubscription, TopicConnection } from '../topics/connection-subscription.ts';
+import type { ConnectionSubscribeOptions } from '../topics/subscribe-options.ts';
+import type { Topics } from '../topics/topics.ts';
+import type { Context } from './context.ts';
 import type { ServerConnection } from './connections.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
@@ -13,6 +17,12 @@ export interface Exchange {
   readonly stream: WebSocketStream | undefined;
   /** What shows a WebSocket to others. */
   readonly shown?: ServerConnection;
+  /** The topics of its server. */
+  readonly topics: Topics;
+  /** The connection of a WebSocket, as topics know it. */
+  readonly connection?: TopicConnection;
+  /** Subscribes a WebSocket. */
+  subscribe?(ctx: Context, topic: string, options?: ConnectionSubscribeOptions): Promise<ConnectionSubscription>;
   /** Values that handlers keep; a WebSocket's are shared by all its messages. Made when first needed. */
   attributes: Map<string, unknown> | undefined;
   /** @param compress - of a message: whether to compress it, as in `SendOptions` */

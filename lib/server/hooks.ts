@@ -1,5 +1,7 @@
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import { RESOLVED } from '../net/promises.ts';
+import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
+import { type Position, parsePosition } from '../topics/position.ts';
 import { warnOnce } from '../warnings.ts';
 import { kindOf } from '../wording.ts';
 import type { Context } from './context.ts';
@@ -11,7 +13,11 @@ import type { Context } from './context.ts';
  */
 export type Handler<Attributes extends object = object, Json = unknown> = (
   ctx: Context<Attributes, Json>,
-) => void | Promise<void>;
+) => HandlerResult;
+
+/** Nothing that anybody looks at, but for when it is there: also what `ctx.publish` and `ctx.subscribe` return. */
+// biome-ignore lint/suspicious/noConfusingVoidType: what a handler returns is nothing, or is looked at by nobody
+export type HandlerResult = void | Promise<void | Position | ConnectionSubscription>;
 
 /** User code that is told how a WebSocket ended. It may return a promise; the next one runs when that is settled. */
 export type ClosedHandler<Attributes extends object = object> = (
@@ -89,6 +95,8 @@ async function runRest(first: PromiseLike<unknown>, handlers: readonly Handler[]
  */
 export function noticeReturned(value: unknown): void {
   if (typeof value !== 'string' && !(value instanceof Uint8Array)) return;
+  // What `ctx.publish` resolves with.
+  if (typeof value === 'string' && parsePosition(value) !== undefined) return;
   warnOnce('WS_WARN_RETURNED_VALUE', `a handler returned ${typeof value === 'string' ? 'a string' : 'bytes'}`);
 }
 

@@ -7,6 +7,7 @@ import { rejected, unwatched } from '../net/promises.ts';
 import type { Exchange } from './exchange.ts';
 import type { ResolvedOptions } from './options.ts';
 import { RequestHead } from './request-head.ts';
+import type { Topics } from '../topics/topics.ts';
 import { checkBody, Response } from './response.ts';
 
 const EVENT_STREAM = 'text/event-stream';
@@ -34,6 +35,8 @@ export class HttpExchange implements Exchange {
   readonly isWebSocket = false;
   readonly stream = undefined;
   attributes: Map<string, unknown> | undefined;
+  /** Set by its server, before its handlers run. */
+  topics!: Topics;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #connection: HttpExchangeHost;

@@ -66,6 +66,7 @@ export class HttpListener {
    */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
+    if (this.isClosing) throw new InvalidStateError('WS_ERR_SERVER_STATE', CLOSED_EARLY);
     try {
       await new Promise<void>((resolve, reject) => {
         this.#http.once('error', reject);

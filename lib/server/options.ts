@@ -10,6 +10,8 @@ import { type HostRule, isHost } from '../handshake/host.ts';
 import type { OriginRule } from '../handshake/origin.ts';
 import type { SubprotocolRule } from '../handshake/subprotocol.ts';
 import type { BackpressurePolicy, ConnectionLimits, RateLimitPolicy } from '../net/limits.ts';
+import type { Topics } from '../topics/topics.ts';
+import type { TopicsOptions } from '../topics/topics-options.ts';
 import { unknownName } from '../wording.ts';
 import { NAMES_ELSEWHERE } from './names-elsewhere.ts';
 
@@ -75,6 +77,8 @@ export interface ServerOptions {
   readonly heartbeatIntervalMs?: number;
   /** After how long without a message, in either direction, a WebSocket is closed with 1001. 0: never, the default. */
   readonly idleTimeoutMs?: number;
+  /** Its topics, or their options: a broker, and how much history. Default: those of this process, without history. */
+  readonly topics?: Topics | TopicsOptions;
 }
 
 /** Options with the defaults filled in. */
@@ -91,6 +95,7 @@ export interface ResolvedOptions extends ConnectionLimits {
   readonly maxHeaderBytes: number;
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
+  readonly topics: Topics | TopicsOptions | undefined;
 }
 
 const KIB = 1024;
@@ -122,6 +127,7 @@ const DEFAULTS: ResolvedOptions = {
   closeTimeoutMs: 5_000,
   heartbeatIntervalMs: 30_000,
   idleTimeoutMs: 0,
+  topics: undefined,
 };
 
 /** A timer of a longer time fires at once. 24.8 days. */
@@ -193,6 +199,10 @@ function adviceFor(name: string, value: unknown): string | undefined {
       return typeof value === 'boolean' || (typeof value === 'object' && value !== null)
         ? undefined
         : 'give true, false or its options, such as { thresholdBytes: 1024 }';
+    case 'topics':
+      return typeof value === 'object' && value !== null
+        ? undefined
+        : 'give options of topics, such as { historyMessages: 100 }, or a Topics';
     case 'messageBurst':
       return typeof value === 'number' && value >= 1 ? undefined : 'give a number of messages from 1 on';
     case 'backpressurePolicy':

@@ -6,6 +6,9 @@ import { encodeClosePayload } from '../codec/close-payload.ts';
 import { ConnectionEndError, InvalidStateError } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import { defer } from '../net/promises.ts';
+import type { Position } from '../topics/position.ts';
+import type { PublishOptions } from '../topics/subscribe-options.ts';
+import type { Topics } from '../topics/topics.ts';
 import { checkNames, show } from '../wording.ts';
 import { answerRequest } from './answer-request.ts';
 import { type AttachOptions, type HandleUpgradeOptions, readAttributes } from './attach-options.ts';
@@ -18,8 +21,10 @@ import { HttpListener } from './http-listener.ts';
 import { logError } from './log-error.ts';
 import { checkOption, MAX_TIMER_MS, type ResolvedOptions, resolveOptions, type ServerOptions } from './options.ts';
 import type { RefusedHandler } from './refusal.ts';
+import type { Body } from './request.ts';
 import { type BodyRouteOptions, checkRouteOptions, limitsOf, type RouteOptions } from './route-options.ts';
 import { Routes } from './routes.ts';
+import { ServerTopics } from './server-topics.ts';
 import type { ServerStats } from './stats.ts';
 import { closingError, Upgrades } from './upgrades.ts';
 
@@ -67,6 +72,7 @@ type Settable<T> = { -readonly [K in keyof T]: T[K] };
 export class Server<Attributes extends object = object> {
   readonly #options: Settable<ResolvedOptions>;
   readonly #routes = new Routes(answerNotFound);
+  readonly #topics: ServerTopics;
   readonly #upgrades: Upgrades;
   #errorHandler: ErrorHandler = logError;
   #listener: HttpListener | undefined;
@@ -75,7 +81,10 @@ export class Server<Attributes extends object = object> {
   /** @throws {TypeError} for an option that does not exist, {RangeError} for a value it cannot have */
   constructor(options: ServerOptions = {}) {
     this.#options = resolveOptions(options);
-    this.#upgrades = new Upgrades(this.#options, this.#routes, (error, ctx) => this.#reportError(error, ctx));
+    this.#topics = new ServerTopics(this.#options.topics);
+    this.#upgrades = new Upgrades(this.#options, this.#routes, this.#topics, (error, ctx) =>
+      this.#reportError(error, ctx),
+    );
     this.#attachments = new Attachments({
       hasRoute: (path) => this.#routes.matchUpgrade(path) !== undefined,
       handleUpgrade: (request, socket, head) => this.handleUpgrade(request, socket, head),
@@ -191,13 +200,32 @@ export class Server<Attributes extends object = object> {
     return this;
   }
 
+  // --- topics -----------------------------------------------------------------------------------------------------
+
+  /** Its topics: the option `topics` has those of many processes, or with a history. */
+  get topics(): Topics {
+    return this.#topics.current;
+  }
+
+  /**
+   * Publishes a message to all that are subscribed to a topic: a string as text, bytes as binary.
+   *
+   * @returns its position, once it is ordered, and kept where there is history. Rejects with BrokerError when nobody knows
+   * whether it is: to publish it again with the same `id` is safe. Not awaiting it is safe, too.
+   * @throws {TypeError | RangeError} for what names no topic, is no body or no id
+   */
+  publish(topic: string, body: Body, options?: PublishOptions): Promise<Position> {
+    return this.topics.publish(topic, body, options);
+  }
+
   // --- lifecycle --------------------------------------------------------------------------------------------------
 
   /**
    * Listens. Resolves once the port is open.
    *
    * Rejects with InvalidStateError: WS_ERR_PORT_IN_USE, WS_ERR_SERVER_STATE (already running, or closed meanwhile),
-   * WS_ERR_UNKNOWN_ROUTE (`enableInnerWebsocketHandle` for a pattern without a route); or with the error of the system.
+   * WS_ERR_UNKNOWN_ROUTE (`enableInnerWebsocketHandle` for a pattern without a route); with BrokerError; or with the error of
+   * the system.
    */
   async run(): Promise<void> {
     if (this.#listener !== undefined) {
@@ -205,13 +233,18 @@ export class Server<Attributes extends object = object> {
     }
     this.#routes.check();
     const listener = new HttpListener(this.#options, {
-      onRequest: (exchange) => void answerRequest(exchange, this.#routes, this.#upgrades.reportError),
+      onRequest: (exchange) => {
+        exchange.topics = this.topics;
+        void answerRequest(exchange, this.#routes, this.#upgrades.reportError);
+      },
       onUpgrade: (request, socket, head) => this.#upgrades.handle(request, socket, head, listener.isClosing),
       onError: logError,
     });
     this.#listener = listener;
     this.#upgrades.isClosing = false;
     try {
+      const { opened } = this.#topics;
+      if (opened !== undefined) await opened;
       await listener.listen();
     } catch (error) {
       this.#listener = undefined;
@@ -280,6 +313,7 @@ export class Server<Attributes extends object = object> {
     clearTimeout(timer);
     sessions.end();
     waiting.end();
+    await this.#topics.close();
     if (this.#listener === listener) this.#listener = undefined;
     return { closed: total - cut, cut };
   }

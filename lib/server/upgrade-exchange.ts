@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { type HandshakeError, InvalidStateError, type RefusalReason } from '../errors.ts';
 import { formatRefusal, type HeaderLine } from '../handshake/response.ts';
 import { rejected } from '../net/promises.ts';
+import type { Topics } from '../topics/topics.ts';
 import type { Exchange } from './exchange.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
@@ -14,6 +15,7 @@ const LINGER_MS = 2000;
 
 /** What keeps account of upgrades that take time. */
 export interface UpgradeHost {
+  readonly topics: Topics;
   /** Is told that a client waits for its answer, or was refused and is to leave. */
   onUpgradeWaiting(exchange: UpgradeExchange): void;
   /** Is told that it does no more: its WebSocket is open, or its connection is gone. */
@@ -40,6 +42,10 @@ export class UpgradeExchange implements Exchange {
     this.head = head;
     this.#socket = socket;
     this.#host = host;
+  }
+
+  get topics(): Topics {
+    return this.#host.topics;
   }
 
   /** Whether the request was answered, or its client went away. */

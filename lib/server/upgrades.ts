@@ -5,6 +5,7 @@ import { HandshakeError, type RefusalReason } from '../errors.ts';
 import type { UpgradeHead } from '../handshake/upgrade.ts';
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import { surviveErrors } from '../net/transport.ts';
+import type { Topics } from '../topics/topics.ts';
 import { acceptUpgrade, readUpgrade, type ServerUpgrade } from './accept.ts';
 import { Connections, type ServerConnection } from './connections.ts';
 import { Context } from './context.ts';
@@ -16,6 +17,7 @@ import { RequestHead } from './request-head.ts';
 import type { Response } from './response.ts';
 import { Roster } from './roster.ts';
 import type { Route, Routes } from './routes.ts';
+import type { ServerTopics } from './server-topics.ts';
 import { runHooks } from './slow-hooks.ts';
 import { Tally } from './stats.ts';
 import { UpgradeExchange, type UpgradeHost } from './upgrade-exchange.ts';
@@ -47,12 +49,18 @@ export class Upgrades implements UpgradeHost, SessionHost {
   readonly #refused: RefusedHandler[] = [];
   readonly #warnings = new RefusalWarnings();
   readonly connections: Connections = new Connections(this.sessions);
+  readonly #topics: ServerTopics;
 
   /** @param options - may change: what counts is what they are when a request comes */
-  constructor(options: ResolvedOptions, routes: Routes, reportError: ReportError) {
+  constructor(options: ResolvedOptions, routes: Routes, topics: ServerTopics, reportError: ReportError) {
     this.#options = options;
     this.#routes = routes;
+    this.#topics = topics;
     this.reportError = reportError;
+  }
+
+  get topics(): Topics {
+    return this.#topics.current;
   }
 
   addMiddleware(handler: Handler): void {
@@ -105,6 +113,7 @@ export class Upgrades implements UpgradeHost, SessionHost {
   }
 
   onSessionClosed(session: WebSocketSession, end: ConnectionEnd): void {
+    this.#topics.forget(session.connection);
     this.connections.forget(session);
     this.tally.addClosed(end);
     if (session.hasClosedHandlers) this.departing.add(session);

@@ -2,11 +2,21 @@ import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
 import { connectionClosed } from '../diagnostics.ts';
-import { ConnectionEndError, InvalidBodyError, InvalidStateError, type WebSocketError } from '../errors.ts';
+import {
+  ConnectionEndError,
+  type GapError,
+  InvalidBodyError,
+  InvalidStateError,
+  type WebSocketError,
+} from '../errors.ts';
 import { Connection, type ConnectionOwner } from '../net/connection.ts';
 import type { ConnectionEnd } from '../net/connection-end.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
+import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
+import { wireOf } from '../topics/positions-wire.ts';
+import type { ConnectionSubscribeOptions } from '../topics/subscribe-options.ts';
+import type { Topics } from '../topics/topics.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { BodyRefusal } from './body-schema.ts';
@@ -24,6 +34,7 @@ import { WebSocketStream } from './websocket-stream.ts';
 export interface SessionHost {
   /** Is told of an error of user code. Never throws. */
   reportError(error: unknown, ctx: Context): Promise<void>;
+  readonly topics: Topics;
   /** What shows a session to others. */
   show(session: WebSocketSession): ServerConnection;
   /** Is told that the connection of a session is over, and how it ended. */
@@ -118,6 +129,10 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
     return this.#connection;
   }
 
+  get topics(): Topics {
+    return this.#host.topics;
+  }
+
   get pattern(): string {
     return this.#handlers.pattern;
   }
@@ -178,6 +193,20 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
 
   flush(): Promise<void> {
     return this.#connection.flush();
+  }
+
+  subscribe(ctx: Context, topic: string, options: ConnectionSubscribeOptions = {}): Promise<ConnectionSubscription> {
+    const { onGap } = options;
+    const wire = wireOf(this.#connection.subprotocol);
+    if (onGap === undefined) return this.topics.join(this.#connection, topic, options, wire);
+    const tell = async (gap: GapError) => {
+      try {
+        await onGap(gap);
+      } catch (error) {
+        this.#fail(error, ctx);
+      }
+    };
+    return this.topics.join(this.#connection, topic, { ...options, onGap: (gap) => void tell(gap) }, wire);
   }
 
   close(response: Response | undefined, code?: number, reason?: string): Promise<void> {

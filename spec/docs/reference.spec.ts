@@ -15,6 +15,9 @@ import { Request } from '../../lib/server/request.ts';
 import { Response } from '../../lib/server/response.ts';
 import { Server } from '../../lib/server/server.ts';
 import { WebSocketStream } from '../../lib/server/websocket-stream.ts';
+import { ConnectionSubscription } from '../../lib/topics/connection-subscription.ts';
+import { TopicSubscription } from '../../lib/topics/topic-subscription.ts';
+import { Topics } from '../../lib/topics/topics.ts';
 import { WARNING_CODES } from '../../lib/warnings.ts';
 import { type Page, ROOT, readPage } from './markdown.ts';
 
@@ -38,6 +41,9 @@ const CLASSES: readonly Documented[] = [
   { class: Broadcast, page: 'docs/reference/broadcast.md', below: 'Broadcast' },
   { class: BroadcastReceiver, page: 'docs/reference/broadcast.md', below: 'BroadcastReceiver' },
   { class: BroadcastMap, page: 'docs/reference/broadcast.md', below: 'BroadcastMap' },
+  { class: Topics, page: 'docs/reference/topics.md', below: 'Topics' },
+  { class: TopicSubscription, page: 'docs/reference/topics.md', below: 'TopicSubscription' },
+  { class: ConnectionSubscription, page: 'docs/reference/topics.md', below: 'ConnectionSubscription' },
   { class: Receive, page: 'docs/reference/select.md', below: 'Receive' },
 ];
 

@@ -53,6 +53,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'extensions',
       'handshake',
       'broadcast',
+      'topics',
       'net',
     ],
   },

@@ -10,6 +10,7 @@ import type { RequestHead } from '../../lib/server/request-head.ts';
 import { Response } from '../../lib/server/response.ts';
 import type { Server } from '../../lib/server/server.ts';
 import { UpgradeExchange } from '../../lib/server/upgrade-exchange.ts';
+import { Topics } from '../../lib/topics/topics.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { makeServer, run } from '../support/running-server.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -62,6 +63,7 @@ describe('UpgradeExchange, by itself', () => {
     const told: string[] = [];
     const refusals: unknown[] = [];
     const exchange = new UpgradeExchange({ method: 'GET' } as RequestHead, socket as unknown as Duplex, {
+      topics: new Topics(),
       onUpgradeWaiting: (which) => told.push(which === exchange ? 'waiting' : 'another'),
       onUpgradeOver: (which) => told.push(which === exchange ? 'over' : 'another'),
       onUpgradeRefused: (which, ...refusal) => void (which === exchange && refusals.push(refusal)),

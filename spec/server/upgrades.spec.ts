@@ -10,6 +10,7 @@ import { answerNotFound } from '../../lib/server/hooks.ts';
 import { resolveOptions, type ServerOptions } from '../../lib/server/options.ts';
 import { Routes } from '../../lib/server/routes.ts';
 import { closingError, Upgrades } from '../../lib/server/upgrades.ts';
+import { ServerTopics } from '../../lib/server/server-topics.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { memoryPair } from '../support/connections.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
@@ -24,7 +25,7 @@ describe('Upgrades', () => {
     const routes = new Routes(answerNotFound);
     routes.addRoute('/echo/:id', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
     const reported: { error: unknown; ctx: Context }[] = [];
-    const upgrades = new Upgrades(resolveOptions(options), routes, async (error, ctx) => {
+    const upgrades = new Upgrades(resolveOptions(options), routes, new ServerTopics(undefined), async (error, ctx) => {
       reported.push({ error, ctx });
     });
     upgrades.addRefused(() => {});

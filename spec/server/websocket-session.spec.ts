@@ -15,6 +15,7 @@ import { Request } from '../../lib/server/request.ts';
 import type { RequestHead } from '../../lib/server/request-head.ts';
 import { type SessionHandlers, WebSocketSession } from '../../lib/server/websocket-session.ts';
 import type { WebSocketStream } from '../../lib/server/websocket-stream.ts';
+import { Topics } from '../../lib/topics/topics.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { CONNECTION_LIMITS, memoryPair } from '../support/connections.ts';
 import { makeServer, run } from '../support/running-server.ts';
@@ -43,6 +44,7 @@ describe('WebSocketSession, by itself', () => {
       ...changes,
     };
     const host = {
+      topics: new Topics(),
       show: () => assert.fail('nobody asks'),
       reportError: async (error: unknown, ctx: Context) => void reported.push({ error, ctx }),
       onSessionClosed: (session: WebSocketSession) => void closed.push(session),
