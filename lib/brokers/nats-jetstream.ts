@@ -24,6 +24,8 @@ export class JetStreamOrder implements NatsOrder {
   readonly #quietChecks: number;
   readonly #followed = new Map<string, FollowedTopic>();
   #round = 0;
+  /** The epoch has become another one, and nobody was told yet. */
+  #isAnother = false;
 
   /** @param quietChecks - after how many checks a topic in which nothing happens is asked for */
   constructor(stream: NatsStream, events: OrderEvents, quietChecks: number) {
@@ -33,10 +35,14 @@ export class JetStreamOrder implements NatsOrder {
   }
 
   async check(): Promise<boolean> {
-    const isAnother = await this.#stream.check();
+    await this.#stream.check(() => {
+      this.#isAnother = true;
+      for (const followed of this.#followed.values()) followed.forget();
+    });
     this.#round++;
-    if (isAnother) for (const followed of this.#followed.values()) followed.forget();
-    else await this.#confirm();
+    const isAnother = this.#isAnother;
+    if (!isAnother) await this.#confirm();
+    this.#isAnother = false;
     return isAnother;
   }
 

@@ -102,9 +102,9 @@ export class NatsStream {
   /**
    * Looks at the stream, and makes it where there is none.
    *
-   * @returns whether the epoch is another one than before
+   * @param onAnother - is told in the moment in which the epoch becomes another one
    */
-  async check(): Promise<boolean> {
+  async check(onAnother: () => void): Promise<void> {
     const before = this.#seen;
     let info = await this.#lookOrMake();
     const life = this.#lifeOf(info);
@@ -123,8 +123,8 @@ export class NatsStream {
     if (this.epoch !== epoch) this.#seen = 0;
     this.life = life;
     this.#take(info);
+    if (epoch !== '' && epoch !== this.epoch) onAnother();
     await this.#markTime();
-    return epoch !== '' && epoch !== this.epoch;
   }
 
   #take({ config, state }: StreamInfo): void {
