@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { brokerDown, brokerUp } from '../diagnostics.ts';
 import { BrokerError } from '../errors.ts';
 import type { TopicBackend } from './backend.ts';
 import type { Broker, BrokerEvents } from './broker.ts';
@@ -36,8 +37,9 @@ export class BrokerBackend implements TopicBackend {
       message: (topic, epoch, message) => this.#feeds.get(topic)?.receive(epoch, message),
       signal: (topic, data) => this.onSignal?.(topic, data),
       up: () => this.#up(),
-      down: () => {
+      down: (error) => {
         this.#isConnected = false;
+        if (brokerDown.hasSubscribers) brokerDown.publish({ broker: broker.name, error });
       },
     };
     this.opened = this.#try(() => broker.open(events, { historyMessages, historyMs }));
@@ -122,6 +124,7 @@ export class BrokerBackend implements TopicBackend {
 
   #up(): void {
     this.#isConnected = !this.#isClosed;
+    if (brokerUp.hasSubscribers) brokerUp.publish({ broker: this.#broker.name });
     for (const feed of this.#feeds.values()) feed.check();
   }
 

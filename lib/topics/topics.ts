@@ -1,3 +1,4 @@
+import { topicPublished } from '../diagnostics.ts';
 import { ChannelClosedError, type GapError, InvalidStateError } from '../errors.ts';
 import { checkNames, show } from '../wording.ts';
 import type { TopicBackend } from './backend.ts';
@@ -253,6 +254,7 @@ export class Topics {
       if (options.id !== undefined) id = checkId(options.id);
     }
     const published = this.#backend.publish(topic, known, body, id, sender);
+    if (topicPublished.hasSubscribers) tellPublished(topic, body, published);
     if (this.#backend instanceof LocalBackend) {
       this.#tally.published++;
       return published;
@@ -359,6 +361,18 @@ export class Topics {
     this.#topics.clear();
     await this.#backend.close();
   }
+}
+
+/** Tells those who look on what becomes of a message. */
+function tellPublished(topic: string, body: string | Uint8Array, published: Promise<Position>): void {
+  const begin = performance.now();
+  const tell = (position: Position | undefined, error: unknown): void => {
+    topicPublished.publish({ topic, body, position, error, durationMs: performance.now() - begin });
+  };
+  published.then(
+    (position) => tell(position, undefined),
+    (error) => tell(undefined, error),
+  );
 }
 
 /** Sees to it that the process lives when nobody awaits a promise and it rejects. */
