@@ -28,7 +28,7 @@ import { linksOf, parsePage } from '../docs/markdown.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 /** What it takes on a disk once it is installed, in blocks of 4 KiB. */
-const MAX_INSTALLED_BYTES = 1_000_000;
+const MAX_INSTALLED_BYTES = 1_200_000;
 const BLOCK_BYTES = 4096;
 const PACKED = [
   'package.json',
