@@ -13,7 +13,7 @@ export interface TopicSource {
    */
   read(name: string, topic: Topic | undefined, after: number, limit: number): TopicPage | Promise<TopicPage>;
   /** Looks whether the epoch of a topic is still what it seems to be. */
-  check(topic: Topic): void;
+  check?(topic: Topic): void;
 }
 
 /** A connection in a topic, as the topic sees it. */
@@ -44,6 +44,8 @@ export class Topic implements Place {
   offset: number;
   /** How many subscriptions there are, of connections and of code, those included that are to begin. */
   subscriptions = 0;
+  /** How many of them are there for the sake of signals alone. */
+  listeners = 0;
   /** Resolves when it has its place in the order of the broker; `undefined` once it has. */
   joining: Promise<void> | undefined;
   /** Whether no more will come. */
@@ -105,11 +107,10 @@ export class Topic implements Place {
   }
 
   wake(): void {
-    // Counted before: one that waits for more goes back to the end. Some may leave while others are woken.
+    // Counted before: one that waits for more goes back to the end.
     for (let count = this.#waiting.length; count > 0; count--) {
       const place = this.#waiting.takeFirst();
-      if (place === undefined) return;
-      if (place.owner.wake()) this.#waiting.add(place);
+      if (place?.owner.wake() === true) this.#waiting.add(place);
     }
   }
 

@@ -692,6 +692,51 @@ example('application.ts', (run) => {
   });
 });
 
+example('positions.ts', (run) => {
+  tested.add('positions-page.js');
+  const asking = { 'Sec-WebSocket-Protocol': 'positions.hyperlane' };
+
+  it('sends to who asks for it where each message stands, and goes on from there', async () => {
+    const [ada, eve] = [await open(run(), '/room/7', asking), await open(run(), '/room/7')];
+    assert.match(String(await ada.receive()), /^=[\w-]+\.0\n$/);
+    eve.send('hello');
+    const [, position] = /^(.*)\nhello$/.exec(String(await ada.receive()))!;
+    ada.send('own');
+    assert.match(String(await ada.receive()), /^=[\w-]+\.2\n$/);
+    assert.equal(await eve.receive(), 'own');
+    await leave(ada);
+    eve.send('missed');
+    const back = await open(run(), `/room/7?after=${position}`, asking);
+    assert.equal(await back.receive(), `=${position}\n`);
+    assert.match(String(await back.receive()), /\nown$/);
+    assert.match(String(await back.receive()), /\nmissed$/);
+    await leave(back, eve);
+  });
+
+  it('serves a page, and what it follows the room with', async () => {
+    assert.match((await get(run(), '/'))[1], /follow\('\/room\/7'/);
+    assert.match((await get(run(), '/positions-page.js'))[1], /export function follow/);
+  });
+});
+
+example('presence.ts', (run) => {
+  const next = async (client: WsClient): Promise<Record<string, unknown>> => JSON.parse(String(await client.receive()));
+
+  it('tells who is there, who comes and who leaves', async () => {
+    const ada = await open(run(), '/room/7?user=ada');
+    assert.deepEqual(Object.keys((await next(ada)).here as object), ['ada']);
+    const [eve, eveAgain] = [await open(run(), '/room/7?user=eve'), await open(run(), '/room/7?user=eve')];
+    assert.equal((await next(ada)).join, 'eve');
+    assert.equal((await next(ada)).update, 'eve');
+    assert.deepEqual(await get(run(), '/count/7'), [200, '2']);
+    eveAgain.reset();
+    assert.equal((await next(ada)).update, 'eve');
+    eve.reset();
+    assert.equal((await next(ada)).leave, 'eve');
+    await leave(ada);
+  });
+});
+
 describe('docs/examples', () => {
   it('has no file that is not tried here', () => {
     const files = readdirSync(EXAMPLES, { withFileTypes: true }).filter((entry) => entry.isFile());
