@@ -281,6 +281,7 @@ function open({ reads = false, limits, compressed = false }: Attack): Pair {
   const compression = compressed ? new PerMessageDeflate('server', options, options) : undefined;
   const connection = new Connection(peer, 'server', { ...LIMITS, ...limits }, '', compression);
   connection.start({
+    shown: {} as never,
     isBusy: false,
     isHandling: false,
     takeMessage: () => false,

@@ -16,8 +16,8 @@ type ErrorClassName =
   | 'TimeoutError'
   | 'LaggedError'
   | 'GapError'
-  | 'BrokerError'
   | 'ChannelClosedError'
+  | 'BrokerError'
   | 'InvalidStateError';
 
 interface ErrorRow {
@@ -142,6 +142,12 @@ const ERROR_TABLE = {
     closeCode: CloseCode.PolicyViolation,
     message: 'the peer sends more messages than it may; the option maxMessagesPerSecond sets how many',
   },
+  WS_ERR_PRESENCE_FULL: {
+    class: 'LimitError',
+    closeCode: CloseCode.TryAgainLater,
+    message:
+      'a topic has 16,384 members in this process, and takes no more: divide it, or subscribe to it without presence',
+  },
   WS_ERR_REQUEST_BODY_TOO_LARGE: {
     class: 'LimitError',
     message:
@@ -211,6 +217,11 @@ const ERROR_TABLE = {
   WS_ERR_CHANNEL_CLOSED: {
     class: 'ChannelClosedError',
     message: 'the channel is closed, or this receiver has unsubscribed: no more values come',
+  },
+  // What carries topics from process to process.
+  WS_ERR_BROKER_UNAVAILABLE: {
+    class: 'BrokerError',
+    message: 'the broker did not answer in time, or its connection is lost: try again later',
   },
   // What a caller of this library did wrong.
   WS_ERR_SEND_RESPONSE_ON_WEBSOCKET: {
@@ -456,19 +467,18 @@ function describeMissed(missed: number): string {
   return missed === 1 ? '1 message' : `${missed} messages`;
 }
 
-/** The broker of the topics failed, or could not be reached; its `cause` is what the broker threw. */
-export class BrokerError extends WebSocketError {
-  constructor(message: string, options?: ErrorOptions) {
-    super('WS_ERR_BROKER', message, options);
-  }
-}
-
 /** The normal end of a broadcast channel: it was closed and all its values were received, or the receiver unsubscribed. */
 export class ChannelClosedError extends WebSocketError {
   constructor() {
     super('WS_ERR_CHANNEL_CLOSED');
   }
 }
+
+/**
+ * What carries topics from process to process cannot be reached, or did not answer in time. It never says whether what was
+ * published is: repeat it with the same `id`, and it is published once. Its `cause` is the error of the client library, if there is one.
+ */
+export class BrokerError extends WebSocketError {}
 
 /** The library was called in a way it cannot serve. */
 export class InvalidStateError extends WebSocketError {}

@@ -6,6 +6,7 @@ export type { Receive, ReceiveOptions } from './channel/receive.ts';
 export { select } from './channel/select.ts';
 export { CloseCode } from './codec/close-code.ts';
 export type { ClosePayload } from './codec/close-payload.ts';
+export type { DiagnosticsMessages } from './diagnostics.ts';
 export {
   type BodyIssue,
   BrokerError,
@@ -29,7 +30,7 @@ export {
 export type { PerMessageDeflateOptions } from './extensions/deflate-options.ts';
 export type { OriginRule } from './handshake/origin.ts';
 export type { SubprotocolRule } from './handshake/subprotocol.ts';
-export type { ConnectionEnd, EndCause, Traffic } from './net/connection-end.ts';
+export type { ConnectionEnd, ConnectionStats, EndCause, Traffic } from './net/connection-end.ts';
 export type { BackpressurePolicy, RateLimitPolicy } from './net/limits.ts';
 export type { CloseInfo, ProtocolState } from './protocol/events.ts';
 export type { AttachOptions, HandleUpgradeOptions, UnknownPaths } from './server/attach-options.ts';

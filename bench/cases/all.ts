@@ -1,5 +1,6 @@
 import type { CodecCase } from './case.ts';
 import { channelCases } from './channel.ts';
+import { connectionCases } from './connection.ts';
 import { dispatchCases } from './dispatch.ts';
 import { encodeCases } from './encode.ts';
 import { headerCases } from './header.ts';
@@ -16,4 +17,5 @@ export const CODEC_CASES: readonly CodecCase[] = [
   ...utf8Cases,
   ...dispatchCases,
   ...channelCases,
+  ...connectionCases,
 ];

@@ -36,6 +36,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   { ...hyperlane, name: OURS },
   { ...hyperlane, name: 'hyperlane async', variant: 'async' },
   { ...hyperlane, name: 'hyperlane view', variant: 'view', takes: rawEcho },
+  { ...hyperlane, name: 'hyperlane observed', variant: 'observed', takes: rawEcho },
   { ...hyperlane, name: 'hyperlane select', variant: 'select', takes: isChat },
   { ...hyperlane, name: 'hyperlane, Node 20', runtime: 'old', takes: plain },
   { ...hyperlane, name: 'ws', file: 'ws', needs: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },

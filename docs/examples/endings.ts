@@ -1,5 +1,5 @@
 /**
- * A server that says why its clients have gone: a line of log for each, and counters for metrics.
+ * A server that says why its clients have gone: a line of log for each.
  *
  *     node --import tsx docs/examples/endings.ts
  */
@@ -21,18 +21,6 @@ server.onWebsocketClosed((ctx, end) => {
   console.log(`${traffic.messagesReceived} messages in, ${traffic.messagesSent} out; ${here.size} are here`);
 });
 // #endregion closed
-
-// #region metrics
-server.route('/metrics', (ctx) => {
-  const { open, opened, closed, refused } = server.stats();
-  const lines = [`websockets_open ${open}`, `websockets_opened_total ${opened}`];
-  for (const [cause, count] of Object.entries(closed)) lines.push(`websockets_closed_total{cause="${cause}"} ${count}`);
-  for (const [reason, count] of Object.entries(refused)) {
-    lines.push(`websockets_refused_total{reason="${reason}"} ${count}`);
-  }
-  ctx.setResponseHeader('Content-Type', 'text/plain; version=0.0.4').setResponseBody(`${lines.join('\n')}\n`);
-});
-// #endregion metrics
 
 server.route('/websocket', (ctx) => ctx.sendResponseBody(ctx.getRequestBody()));
 

@@ -18,6 +18,8 @@ let spareBytes = 0;
 
 /** What handlers read at this moment, and may still take over. */
 const lent = new Set<ArrayBufferLike>();
+/** What handlers may read again that wait for something. They may never go on, and are forgotten then with the memory. */
+const kept = new WeakSet<ArrayBufferLike>();
 
 /** Gives memory of so many bytes. It is not empty: what is read of it must have been written before. */
 export function takeMemory(bytes: number): Buffer {
@@ -44,14 +46,25 @@ export function lendMemory({ buffer }: Buffer): void {
   lent.add(buffer);
 }
 
-/** @returns whether nobody has taken the memory over, so that it may be used again */
+/** @returns whether nobody has taken the memory over, or keeps it, so that it may be used again */
 export function endLoan({ buffer }: Buffer): boolean {
   return lent.delete(buffer);
 }
 
+/** Has memory stay lent behind `endLoan`, until `endKeptLoan`. @returns false if it is not lent */
+export function keepLoan({ buffer }: Buffer): boolean {
+  if (lent.delete(buffer)) kept.add(buffer);
+  return kept.has(buffer);
+}
+
+/** Takes memory back that was kept, unless somebody has taken it over. */
+export function endKeptLoan(memory: Buffer): void {
+  if (kept.delete(memory.buffer)) returnMemory(memory);
+}
+
 /** Whether bytes lie in memory that is lent. */
 export function isLent({ buffer }: Uint8Array): boolean {
-  return lent.has(buffer);
+  return lent.has(buffer) || kept.has(buffer);
 }
 
 /**
@@ -62,6 +75,7 @@ export function takeOver(bytes: Buffer, start: number, end: number): Buffer {
   const length = end - start;
   if (isRoomy(bytes.length, length)) return Buffer.from(bytes.subarray(start, end));
   lent.delete(bytes.buffer);
+  kept.delete(bytes.buffer);
   return bytes.subarray(start, end);
 }
 

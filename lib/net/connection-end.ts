@@ -52,6 +52,20 @@ export interface Traffic {
   readonly bytesSent: number;
 }
 
+/** What a connection has carried, and what it holds now. */
+export interface ConnectionStats extends Traffic {
+  /** Bytes that were sent and have not left this process. */
+  readonly bufferedBytes: number;
+  /** Bytes that were received and that no handler has taken. */
+  readonly receivedBytes: number;
+  /** Messages that were thrown away, since the peer sent more than it may. */
+  readonly droppedMessages: number;
+  /** From the latest Ping that was answered to its Pong, `undefined` before the first. */
+  readonly latencyMs: number | undefined;
+  /** For how long it has been open, or was. */
+  readonly openMs: number;
+}
+
 /** How and why a connection ended. */
 export interface ConnectionEnd extends CloseInfo {
   /** Why it ended: what came first. */

@@ -3,6 +3,15 @@ import type { Duplex } from 'node:stream';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { CloseCode } from '../codec/close-code.ts';
 import {
+  connectionClosed,
+  connectionFailed,
+  connectionOpened,
+  messageReceived,
+  messageSent,
+  type ObservedConnection,
+  pingAnswered,
+} from '../diagnostics.ts';
+import {
   ConnectionClosedError,
   ConnectionEndError,
   InvalidStateError,
@@ -12,7 +21,14 @@ import {
 import type { MessageCompression } from '../protocol/compression.ts';
 import type { ProtocolState, Role } from '../protocol/events.ts';
 import { Protocol } from '../protocol/protocol.ts';
-import { type ConnectionEnd, causeOf, type EndCause, endedBy, type Traffic } from './connection-end.ts';
+import {
+  type ConnectionEnd,
+  type ConnectionStats,
+  causeOf,
+  type EndCause,
+  endedBy,
+  type Traffic,
+} from './connection-end.ts';
 import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
@@ -26,6 +42,8 @@ import { beginShare, isShareOver } from './turn-share.ts';
 
 /** Who looks after a connection. */
 export interface ConnectionOwner {
+  /** What those are shown of it who look on. Made when it is first asked for. */
+  readonly shown: ObservedConnection;
   /** Whether handlers are running that may send more in this turn of the event loop. */
   readonly isBusy: boolean;
   /** Whether a message that came is still to be handled, or is being: the peer's Close frame is answered behind that. */
@@ -107,6 +125,7 @@ export class Connection {
   start(owner: ConnectionOwner | undefined, head: Buffer = EMPTY): void {
     this.#owner = owner;
     this.#liveness.start();
+    if (connectionOpened.hasSubscribers) connectionOpened.publish({ connection: this.#shown });
     this.#transport.start(head);
   }
 
@@ -160,6 +179,18 @@ export class Connection {
     return Math.trunc(performance.now()) - this.#openedAt;
   }
 
+  /** All counters. */
+  stats(): ConnectionStats {
+    return {
+      ...this.traffic,
+      bufferedBytes: this.bufferedBytes,
+      receivedBytes: this.receivedBytes,
+      droppedMessages: this.droppedMessages,
+      latencyMs: this.latencyMs,
+      openMs: this.#ending?.end?.durationMs ?? this.openMs,
+    };
+  }
+
   /** What it has carried. */
   get traffic(): Traffic {
     return {
@@ -196,6 +227,7 @@ export class Connection {
     this.#liveness.active();
     const sent = this.#outbox.send(data, compress);
     this.#messagesSent++;
+    if (messageSent.hasSubscribers) messageSent.publish({ connection: this.#shown, data });
     return sent;
   }
 
@@ -360,6 +392,7 @@ export class Connection {
   onMessage(data: string | Buffer): void {
     this.#liveness.active();
     this.#countMessage();
+    if (messageReceived.hasSubscribers) messageReceived.publish({ connection: this.#shown, data });
     if (!this.#isRateLimited || this.#admit(data)) this.#tell(data);
   }
 
@@ -377,7 +410,9 @@ export class Connection {
 
   /** @internal */
   onLentMessage(bytes: Buffer, start: number, end: number): boolean {
-    if (this.#isRateLimited || this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
+    // Who looks on is shown it before it is handled, and has not to know when it is taken back.
+    if (this.#isRateLimited || messageReceived.hasSubscribers) return false;
+    if (this.#owner?.takeLent?.(bytes, start, end) !== true) return false;
     this.#liveness.active();
     this.#countMessage();
     return true;
@@ -385,7 +420,9 @@ export class Connection {
 
   /** @internal */
   onPong(payload: Buffer): void {
-    this.#liveness.pongReceived(payload);
+    const latencyMs = this.#liveness.pongReceived(payload);
+    if (latencyMs === undefined || !pingAnswered.hasSubscribers) return;
+    pingAnswered.publish({ connection: this.#shown, latencyMs });
   }
 
   /** @internal */
@@ -493,6 +530,12 @@ export class Connection {
     const end = this.#describeEnd();
     this.#openEnding().conclude(end);
     this.#owner?.onConnectionClosed(end);
+    if (connectionClosed.hasSubscribers) connectionClosed.publish({ connection: this.#shown, end });
+  }
+
+  /** @internal */
+  onError(cause: EndCause, error: WebSocketError): void {
+    if (connectionFailed.hasSubscribers) connectionFailed.publish({ connection: this.#shown, cause, error });
   }
 
   // --- told by its liveness ---------------------------------------------------------------------------------------
@@ -548,6 +591,11 @@ export class Connection {
   }
 
   // ----------------------------------------------------------------------------------------------------------------
+
+  /** What those are shown who look on. */
+  get #shown(): ObservedConnection {
+    return this.#owner?.shown as ObservedConnection;
+  }
 
   /** Counts a message that is read, and has this connection wait for others when there were enough. */
   #countMessage(): void {
@@ -663,8 +711,8 @@ export class Connection {
   /** Takes down an error that whoever waits for a message is told, too. */
   #fault(cause: EndCause, error: WebSocketError): void {
     const ending = this.#openEnding();
-    ending.begin(cause, error);
     ending.failure = error;
+    ending.begin(cause, error);
   }
 
   /** What there is to tell of the end, when the transport is gone. */

@@ -8,6 +8,8 @@ export interface EndingHost {
   readonly isReading: boolean;
   /** Whether bytes wait to be read. */
   readonly hasUnread: boolean;
+  /** What went wrong first, if anything does. */
+  onError(cause: EndCause, error: WebSocketError): void;
   /** The peer has ended its side of the transport, and all that it sent before was told. */
   onHalfEnd(): void;
   /** The transport is gone. */
@@ -58,15 +60,22 @@ export class Ending {
     return this.#error;
   }
 
+  /** How it ended, once it is over. */
+  get end(): ConnectionEnd | undefined {
+    return this.#end;
+  }
+
   /** Takes down why it ends, where that is known; what came before goes before. */
   begin(cause: EndCause, error: WebSocketError | undefined): void {
     this.#cause ??= cause;
     if (error !== undefined) this.blame(error);
   }
 
-  /** Takes down what went wrong, be it while it was ending. */
+  /** Takes down what went wrong, be it while it was ending: the first counts. */
   blame(error: WebSocketError): void {
-    this.#error ??= error;
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#host.onError(this.#cause!, error);
   }
 
   /** Whether the transport has told that the peer has ended its side, or that it is gone. */

@@ -71,8 +71,9 @@ export class Liveness implements WheelEntry {
     this.#lastMessage = timerWheel.now;
   }
 
-  pongReceived(payload: Buffer): void {
-    this.#pings?.received(payload);
+  /** @returns the milliseconds since the Ping that it answers, `undefined` where it answers none */
+  pongReceived(payload: Buffer): number | undefined {
+    return this.#pings?.received(payload);
   }
 
   /** Sends a Ping and resolves with the milliseconds until its Pong. `timeoutMs` 0: waits for ever. */

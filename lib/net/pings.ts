@@ -65,10 +65,14 @@ export class Pings {
     });
   }
 
-  /** Takes a Pong; one that answers no Ping is as good as none (§5.5.3). */
-  received(payload: Buffer): void {
+  /**
+   * Takes a Pong; one that answers no Ping is as good as none (§5.5.3).
+   *
+   * @returns the milliseconds since the Ping that it answers, if there is one
+   */
+  received(payload: Buffer): number | undefined {
     const index = this.#pending.findIndex((ping) => ping.payload.equals(payload));
-    if (index === -1) return;
+    if (index === -1) return undefined;
     const answered = this.#pending.splice(0, index + 1);
     const now = performance.now();
     this.#latencyMs = now - answered[index]!.sentAt;
@@ -76,6 +80,7 @@ export class Pings {
       clearTimeout(ping.timer);
       ping.resolve?.(now - ping.sentAt);
     }
+    return this.#latencyMs;
   }
 
   /** Ends the waiting for Pongs that takes so long already: TimeoutError. */

@@ -1,5 +1,5 @@
 import type { Connection } from '../net/connection.ts';
-import type { Traffic } from '../net/connection-end.ts';
+import type { ConnectionStats, Traffic } from '../net/connection-end.ts';
 import type { ProtocolState } from '../protocol/events.ts';
 import type { RequestHead, SocketAddress } from './request-head.ts';
 import type { AnyKey } from './context.ts';
@@ -86,6 +86,11 @@ export class ServerConnection<Attributes extends object = object> {
   /** What it has carried. */
   get traffic(): Traffic {
     return this.#source.connection.traffic;
+  }
+
+  /** All counters, in bytes, messages and milliseconds: a copy of what they are now. */
+  stats(): ConnectionStats {
+    return this.#source.connection.stats();
   }
 
   /** A value that its handlers keep. */

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { lend, own } from '../codec/borrowed.ts';
+import { endKeptLoan, keepLoan } from '../codec/message-memory.ts';
 import { InvalidStateError } from '../errors.ts';
 import { rejected, unwatched } from '../net/promises.ts';
 import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
@@ -195,14 +196,19 @@ export class Context<Attributes extends object = object, out Json = unknown> {
     this.#state = LENT;
   }
 
-  /** Makes a body that is lent the handlers' own: they wait for something. @internal */
+  /**
+   * The handlers wait for something, and may want a body that is lent behind it: it is made theirs. What they read where it
+   * lies, in memory of its own, stays lent. @internal
+   */
   keepBody(): void {
-    if (this.#lent !== undefined) this.#ownBody();
+    if (this.#lent === undefined || (this.#state === READ && keepLoan(this.#lent))) return;
+    this.#ownBody();
   }
 
   /** The handlers are done. What they read where it lies they want no more; what they have not read they may want later. @internal */
   endBody(): void {
     if (this.#state === LENT) this.#ownBody();
+    else if (this.#lent !== undefined) endKeptLoan(this.#lent);
     this.#lent = undefined;
   }
 

@@ -261,9 +261,9 @@ export class Server<Attributes extends object = object> {
     return this.#upgrades.connections as Connections<Attributes>;
   }
 
-  /** Counters, for metrics: a copy of what they are now. */
+  /** Counters, for metrics: a copy of what they are now. Each WebSocket that is open is asked for its own. */
   stats(): ServerStats {
-    return this.#upgrades.tally.stats(this.#upgrades.sessions.size);
+    return this.#upgrades.tally.stats(this.#upgrades.sessions);
   }
 
   /**

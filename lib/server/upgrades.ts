@@ -112,10 +112,10 @@ export class Upgrades implements UpgradeHost, SessionHost {
     return this.connections.of(session);
   }
 
-  onSessionClosed(session: WebSocketSession, { cause }: ConnectionEnd): void {
+  onSessionClosed(session: WebSocketSession, end: ConnectionEnd): void {
     this.#topics.forget(session.connection);
     this.connections.forget(session);
-    this.tally.addClosed(cause);
+    this.tally.addClosed(end);
     if (session.hasClosedHandlers) this.departing.add(session);
     this.sessions.delete(session);
   }

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '../codec/close-code.ts';
+import { connectionClosed } from '../diagnostics.ts';
 import {
   ConnectionEndError,
   type GapError,
@@ -106,7 +107,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
   start(head: Buffer): void {
     const hasOpening = this.#handlers.opening.length > 0;
     // It is known only as long as the connection is there, unless somebody has asked.
-    if (this.#handlers.closed.length > 0) void this.head.address;
+    if (this.#handlers.closed.length > 0 || connectionClosed.hasSubscribers) void this.head.address;
     this.#busy = hasOpening;
     this.#opening = hasOpening;
     this.#starting = hasOpening;

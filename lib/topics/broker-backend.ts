@@ -135,8 +135,9 @@ export class BrokerBackend implements TopicBackend {
     try {
       return await action();
     } catch (cause) {
+      if (cause instanceof BrokerError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new BrokerError(`the broker ${this.#broker.name} failed: ${reason}`, { cause });
+      throw new BrokerError('WS_ERR_BROKER', `the broker ${this.#broker.name} failed: ${reason}`, { cause });
     }
   }
 }

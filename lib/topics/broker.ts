@@ -74,10 +74,14 @@ export interface Broker {
   unsubscribe(topic: string): Promise<void>;
   /**
    * Orders a message, and keeps it where there is history. Resolves with its place; with that of the first, if one with the
-   * same `id` was published to this topic within five minutes.
+   * same `id` was published to this topic within five minutes. What one process publishes to a topic is ordered as it was
+   * published, also where it has not waited for the one before.
    */
   publish(topic: string, data: Uint8Array, id: string | undefined): Promise<BrokerTop>;
-  /** Reads what is kept behind an offset: the oldest first, at most `limit`; and where the topic stands. */
+  /**
+   * Reads what is kept behind an offset: the oldest first, at most `limit`, and fewer where messages are large, but not none where
+   * there are some; and where the topic stands.
+   */
   read(topic: string, after: number, limit: number): Promise<BrokerPage>;
   /**
    * Passes bytes to every process, this one included: to those that are subscribed to a topic, or to all. In no order, kept

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import { isBorrowed, own } from '../../lib/codec/borrowed.ts';
-import { endLoan, isLent, lendMemory, returnMemory, takeMemory } from '../../lib/codec/message-memory.ts';
+import {
+  endKeptLoan,
+  endLoan,
+  isLent,
+  keepLoan,
+  lendMemory,
+  returnMemory,
+  takeMemory,
+} from '../../lib/codec/message-memory.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -47,6 +55,21 @@ describe('memory for messages in pieces', () => {
     const all = own(memory, 0, 95);
     assert.deepEqual([all.buffer === memory.buffer, all.length, isLent(memory)], [true, 95, false]);
     assert.equal(endLoan(memory), false);
+  });
+
+  it('stays lent to who keeps it, and is used again behind that, unless it was taken over', () => {
+    const memory = Buffer.alloc(80_001, 'x');
+    assert.equal(keepLoan(memory), false, 'nobody has lent it');
+    for (const isTakenOver of [false, true]) {
+      lendMemory(memory);
+      for (let i = 0; i < 2; i++) assert.equal(keepLoan(memory), true);
+      assert.equal(endLoan(memory), false);
+      assert.ok(isLent(memory) && isBorrowed(memory));
+      if (isTakenOver) assert.equal(own(memory, 0, 80_001).buffer, memory.buffer);
+      endKeptLoan(memory);
+      assert.ok(!isLent(memory));
+      assert.equal(takeMemory(80_001) === memory, !isTakenOver);
+    }
   });
 
   it('is copied from where little of it is to be kept', () => {

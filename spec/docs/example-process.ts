@@ -56,6 +56,11 @@ export class ExampleProcess {
     while (!this.output.includes(text)) await once(this.#child.stdout!, 'data');
   }
 
+  /** Sends it a signal. */
+  send(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends it a signal, and waits for its end. @returns its exit code, or the signal that ended it */
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | string | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;

@@ -7,7 +7,8 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cleanUp } from '../support/clean-up.ts';
-import { type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
+import { freePort } from '../support/free-port.ts';
+import { clientFrame, type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
 import { ExampleProcess } from './example-process.ts';
 
 /** Every file of docs/examples is started as a reader would start it, and does what the docs say. */
@@ -109,6 +110,47 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
     }
   });
 }
+
+for (const name of ['readme-rooms.mjs', 'topics.ts']) {
+  example(name, (run) => {
+    it('sends what one client sends to the others in its room, and what it has missed to one that was away', async () => {
+      const [ada, bob, eve] = [
+        await open(run(), '/room/7'),
+        await open(run(), '/room/7'),
+        await open(run(), '/room/8'),
+      ];
+      ada.send('one');
+      assert.equal(await bob.receive(), 'one');
+      bob.send('two');
+      assert.equal(await ada.receive(), 'two');
+      const lost = await open(run(), '/room/7?after=nonsense');
+      if (name === 'topics.ts') {
+        assert.match(String(await lost.receive()), /^\{"reload":"[\w-]+\.2"\}$/);
+        const [status, position] = await get(run(), '/announce/7', { method: 'POST', body: 'hear' });
+        assert.equal(status, 200);
+        for (const client of [ada, bob, lost]) assert.equal(await client.receive(), 'hear');
+        const late = await open(run(), `/room/7?after=${position.replace(/\d+$/, '0')}`);
+        for (const body of ['one', 'two', 'hear']) assert.equal(await late.receive(), body);
+        await leave(late);
+      }
+      await leave(ada, bob, eve, lost);
+    });
+  });
+}
+
+describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
+  tested.add('thread-broker.ts').add('thread-broker.test.ts');
+
+  it('keeps the contract of a broker', () => {
+    const report = execFileSync(
+      process.execPath,
+      ['--import', 'tsx', '--test', '--test-reporter=tap', join(EXAMPLES, 'thread-broker.test.ts')],
+      // It is a run of its own, and none of the runner that runs this spec.
+      { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    assert.match(report, /^# pass [1-9]\d$/m);
+  });
+});
 
 describe('docs/examples/readme-client.mjs', TIMEOUT, () => {
   tested.add('readme-client.mjs');
@@ -409,16 +451,82 @@ example('endings.ts', (run) => {
     await run().prints('1 messages in, 1 out; 0 are here');
     await leave(await open(run(), '/websocket?name=Bob'));
     await run().prints('Bob is gone, by the peer (peer), code 1000, after ');
+  });
+});
+
+example('metrics.ts', (run) => {
+  it('counts as text what comes, goes and ends', async () => {
+    const client = await open(run(), '/websocket');
+    client.send('hello');
+    assert.equal(await client.receive(), 'hello');
+    const other = await open(run(), '/websocket');
+    other.send('x'.repeat(1001));
+    assert.equal((await other.receiveClose()).code, 1009);
     assert.equal((await ask(run(), '/other')).status, 404);
-    const [status, body] = await get(run(), '/metrics');
-    assert.equal(status, 200);
-    const counted = body.split('\n').filter((line) => / [1-9]/.test(line));
-    assert.deepEqual(counted, [
-      'websockets_opened_total 2',
-      'websockets_closed_total{cause="peer"} 1',
-      'websockets_closed_total{cause="limit"} 1',
-      'websockets_refused_total{reason="route"} 1',
+    const counted = async (): Promise<string[]> => {
+      const [status, body] = await get(run(), '/metrics');
+      assert.equal(status, 200);
+      assert.match(body, /^((# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[\w.+]+"\})? [\d.]+)\n)+$/);
+      return body.split('\n').filter((line) => / [1-9]/.test(line));
+    };
+    let lines = await counted();
+    // The end of the second may come a moment later than its last byte.
+    while (lines.includes('websocket_open 2')) lines = await counted();
+    assert.deepEqual(lines, [
+      'websocket_open 1',
+      'websocket_opened_total 2',
+      'websocket_closed_total{cause="limit"} 1',
+      'websocket_refused_total{reason="route"} 1',
+      'websocket_messages_total{direction="in"} 1',
+      'websocket_messages_total{direction="out"} 1',
+      lines.find((line) => line.startsWith('websocket_bytes_total{direction="in"} ')),
+      lines.find((line) => line.startsWith('websocket_bytes_total{direction="out"} ')),
     ]);
+    await leave(client);
+  });
+});
+
+const heartbeats = () => ({ HEARTBEAT_MS: '300' });
+
+example(
+  'metrics.ts',
+  (run) => {
+    it('counts the answers to its heartbeats by how long they took', async () => {
+      let body = '';
+      while (!/^websocket_latency_seconds_count [1-9]/m.test(body)) {
+        const client = await open(run(), '/websocket');
+        const ping = await client.readFrame();
+        assert.equal(ping?.opcode, 9);
+        client.write(clientFrame(0x8a, ping.payload));
+        await leave(client);
+        [, body] = await get(run(), '/metrics');
+      }
+      assert.match(body, /^websocket_latency_seconds_bucket\{le="0.01"\} \d+$/m);
+      assert.match(body, /^websocket_latency_seconds_bucket\{le="\+Inf"\} [1-9]$/m);
+      assert.match(body, /^websocket_latency_seconds_sum \S+$/m);
+    });
+  },
+  heartbeats,
+);
+
+example('metrics-opentelemetry.ts', (run) => {
+  it('gives its counters to the exporter, and the latency by route', async () => {
+    const client = await open(run(), '/websocket');
+    client.send('hello');
+    const ping = await client.readFrame();
+    assert.equal(ping?.opcode, 9);
+    client.write(clientFrame(0x8a, ping.payload));
+    assert.equal(await client.receive(), 'hello');
+    const stopped = run().stop('SIGTERM');
+    assert.equal((await client.receiveClose()).code, 1001);
+    assert.equal(await stopped, 0);
+    const { output } = run();
+    for (const name of ['open', 'closed', 'messages', 'buffered', 'latency']) {
+      assert.ok(output.includes(`name: 'websocket.${name}'`), output);
+    }
+    assert.match(output, /attributes: \{ cause: 'shutdown' \},[^}]*value: 1/);
+    assert.match(output, /attributes: \{ direction: 'out' \},[^}]*value: 1/);
+    assert.match(output, /attributes: \{ route: '\/websocket' \}/);
   });
 });
 
@@ -469,6 +577,33 @@ example('shutdown.ts', (run) => {
     assert.deepEqual(await client.receiveClose(), { code: 1001, reason: 'restarting' });
     assert.equal(await stopped, 0);
     assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+describe('docs/examples/rolling-restart.ts', TIMEOUT, () => {
+  tested.add('rolling-restart.ts');
+
+  it('restarts one process after the other, each of which says goodbye', async () => {
+    const ports = [await freePort(), await freePort()];
+    const run = await ExampleProcess.start('rolling-restart.ts', { PAUSE_MS: '0' }, [
+      'spec/docs/farewell-server.mjs',
+      ...ports.map(String),
+    ]);
+    try {
+      await run.prints('2 processes run');
+      const [first, second] = await Promise.all(ports.map((port) => WsClient.connect(port)));
+      run.send('SIGHUP');
+      assert.equal((await first!.readToEnd()).toString(), 'hello goodbye ');
+      assert.equal((await second!.readToEnd()).toString(), 'hello goodbye ');
+      // The first was there again before the second was told.
+      const again = await WsClient.connect(ports[0]!);
+      await again.readUntil('hello ');
+      await run.prints('all are restarted');
+      const last = await WsClient.connect(ports[1]!);
+      await last.readUntil('hello ');
+    } finally {
+      assert.equal(await run.stop('SIGTERM'), 0);
+    }
   });
 });
 

@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream';
 import { afterEach, describe, it } from 'node:test';
 import { ConnectionClosedError, InvalidStateError, LimitError, ProtocolError } from '../../lib/errors.ts';
 import { Connection, type ConnectionOwner } from '../../lib/net/connection.ts';
+import type { ServerConnection } from '../../lib/server/connections.ts';
 import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import type { Compressed, Decompressed, MessageCompression } from '../../lib/protocol/compression.ts';
 import type { CloseInfo, Role } from '../../lib/protocol/events.ts';
@@ -76,6 +77,7 @@ class Line extends Duplex {
 
 /** Looks after a connection as it is told to, and writes down what it is told. */
 class Owner implements ConnectionOwner {
+  readonly shown = {} as ServerConnection;
   isBusy = false;
   isHandling = false;
   readonly told: string[] = [];

@@ -73,6 +73,32 @@ describe('Context.readRequestBody', () => {
     for (const message of messages) assert.deepEqual(await client.receive(), message);
   });
 
+  it('gives it again to handlers that have waited, and keeps it from others meanwhile', async () => {
+    const { server, errors } = makeServer();
+    const seen: string[] = [];
+    const read = (ctx: Context): string => ctx.readRequestBody((bytes) => `${bytes.subarray(0, 1)}${bytes.length}`);
+    server.route('/:kind', async (ctx) => {
+      seen.push(read(ctx));
+      await settle(5);
+      seen.push(read(ctx));
+      if (ctx.getRouteParam('kind') === 'owned') seen.push(String(ctx.getRequestBodyString().length));
+    });
+    server.responseMiddleware((ctx) => void seen.push(read(ctx)));
+    const port = await run(server);
+    for (const kind of ['read', 'owned']) {
+      const client = await WsClient.open(port, `/${kind}`);
+      const other = await WsClient.open(port, `/${kind}`);
+      for (const [i, one] of [client, other, client].entries()) {
+        one.write(Buffer.concat([clientFrame(0x02, Buffer.alloc(70_000, `${i}`)), clientFrame(0x80, '')]));
+      }
+      const count = 3 * (kind === 'read' ? 3 : 4);
+      await until('all', () => seen.length === count);
+      for (const i of [0, 1, 2]) assert.equal(seen.filter((one) => one === `${i}70000`).length, 3, seen.join());
+      seen.length = 0;
+    }
+    assert.deepEqual(errors, []);
+  });
+
   it('sends on what it gives, compressed by a thread later', async () => {
     const { server } = makeServer({ perMessageDeflate: true });
     server.route('/', (ctx) => void ctx.readRequestBody((bytes) => ctx.sendResponseBody(bytes)));

@@ -4,6 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { ConnectionEndError } from '../../lib/errors.ts';
 import { Connection, type ConnectionOwner } from '../../lib/net/connection.ts';
+import type { ServerConnection } from '../../lib/server/connections.ts';
 import type { ConnectionLimits } from '../../lib/net/limits.ts';
 import type { ConnectionEnd } from '../../lib/net/connection-end.ts';
 import type { CloseInfo } from '../../lib/protocol/events.ts';
@@ -82,6 +83,7 @@ export function infoOf({ code, reason, wasClean }: CloseInfo): CloseInfo {
 
 /** Looks after one connection: takes the messages that `take` wants, and remembers how it ended. */
 export class TestOwner implements ConnectionOwner {
+  readonly shown = {} as ServerConnection;
   readonly isBusy = false;
   readonly isHandling = false;
   take: ((data: string | Buffer) => boolean) | undefined;

@@ -22,6 +22,11 @@ export function pythonPath(): string | undefined {
   return candidates.find((path) => path !== undefined && hasWebsockets(path));
 }
 
+/** An nginx, if there is one: absolute path. Debian puts it where only root looks for programs. */
+export function nginxPath(): string | undefined {
+  return findProgram('nginx') ?? ['/usr/sbin/nginx'].find(isExecutable);
+}
+
 /** The folder of the examples with frameworks, which have a package of their own. */
 export const FRAMEWORKS: string = fileURLToPath(new URL('../../docs/examples/frameworks', import.meta.url));
 

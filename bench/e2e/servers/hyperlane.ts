@@ -2,8 +2,9 @@
  * This library as its users run it: `Server`, `Context`, a route, and one request and one response middleware.
  *
  * Variants: `sync`, handlers that are plain functions; `view`, such that read the bytes where they lie; `async`, the same as `async` functions, as the tutorial writes
- * them; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it.
+ * them; `observed`, as `sync`, with somebody who counts all messages by `node:diagnostics_channel`; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it.
  */
+import { subscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Context, Server as HyperlaneServer, WebSocketStream } from '../../../lib/index.ts';
@@ -15,6 +16,7 @@ const { Server, Broadcast, Request, select } = (await import(
   `${lib}index.js`
 )) as typeof import('../../../lib/index.ts');
 
+let observed = 0;
 let requests = 0;
 let responses = 0;
 
@@ -83,6 +85,14 @@ function addSelectChat(server: HyperlaneServer): void {
   });
 }
 
+if (variant === 'observed') {
+  for (const name of ['hyperlane-ws:message.in', 'hyperlane-ws:message.out']) {
+    subscribe(name, (message) => {
+      observed += (message as { readonly data: string | Uint8Array }).data.length;
+    });
+  }
+}
+
 const options = {
   host: '127.0.0.1',
   port: 0,
@@ -107,5 +117,5 @@ if (work.secure) {
 }
 process.on('exit', () => {
   // Reading the counters keeps them from being optimised away.
-  if (requests + responses < 0) process.exitCode = 1;
+  if (requests + responses + observed < 0) process.exitCode = 1;
 });
