@@ -26,8 +26,10 @@ export class BrokerBackend implements TopicBackend {
   #isClosed = false;
   /** Resolves when the broker can be used; rejects with BrokerError if it cannot. */
   readonly opened: Promise<void>;
-  /** Is told of signals. Must not throw. */
+  /** Are told of signals, and how it stands with the broker. Must not throw. */
   onSignal: ((topic: string | undefined, data: Uint8Array) => void) | undefined;
+  onUp: (() => void) | undefined;
+  onDown: (() => void) | undefined;
 
   constructor(broker: Broker, { historyMessages, historyMs, capacity }: ResolvedTopicsOptions) {
     this.#broker = broker;
@@ -38,6 +40,7 @@ export class BrokerBackend implements TopicBackend {
       up: () => this.#up(),
       down: () => {
         this.#isConnected = false;
+        this.onDown?.();
       },
     };
     this.opened = this.#try(() => broker.open(events, { historyMessages, historyMs }));
@@ -103,9 +106,14 @@ export class BrokerBackend implements TopicBackend {
     this.#feeds.get(topic.name)?.check();
   }
 
-  /** Passes bytes to the processes that are in a topic, or to all; whether they arrive nobody knows. */
-  signal(topic: string | undefined, data: Uint8Array): void {
-    this.opened.then(() => this.#broker.signal(topic, data)).catch(ignore);
+  /** This process: 16 hexadecimal digits. */
+  get process(): string {
+    return this.#origin.toString('hex');
+  }
+
+  /** Passes bytes to the processes that are in a topic, or to all. Resolves in any case: whether they arrive nobody knows. */
+  signal(topic: string | undefined, data: Uint8Array): Promise<void> {
+    return this.opened.then(() => this.#broker.signal(topic, data)).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -122,6 +130,7 @@ export class BrokerBackend implements TopicBackend {
   #up(): void {
     this.#isConnected = !this.#isClosed;
     for (const feed of this.#feeds.values()) feed.check();
+    this.onUp?.();
   }
 
   async #publish(name: string, data: Buffer, id: string | undefined): Promise<Position> {

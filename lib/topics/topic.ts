@@ -42,6 +42,8 @@ export class Topic implements Place {
   offset: number;
   /** How many subscriptions there are, of connections and of code, those included that are to begin. */
   subscriptions = 0;
+  /** How many of them are there for the sake of signals alone. */
+  listeners = 0;
   /** Resolves when it has its place in the order of the broker; `undefined` once it has. */
   joining: Promise<void> | undefined;
   /** Whether no more will come. */

@@ -138,6 +138,35 @@ for (const name of ['readme-rooms.mjs', 'topics.ts']) {
   });
 }
 
+example(
+  'many-cores.ts',
+  (run) => {
+    it('has the clients of all workers in one room, in one order', async () => {
+      for (const worker of [1, 2]) await run().prints(`worker ${worker} listens`);
+      // node:cluster gives connections to its workers in turn.
+      const clients = await Promise.all([1, 2, 3, 4].map(() => open(run(), '/rooms/a')));
+      const greetings = await Promise.all(clients.map((client) => client.receive()));
+      assert.deepEqual([...new Set(greetings)].sort(), ['you are with worker 1', 'you are with worker 2']);
+      const [sender, ...others] = clients as [WsClient, ...WsClient[]];
+      const texts = Array.from({ length: 20 }, (_, i) => `message ${i}`);
+      for (const text of texts) sender.send(text);
+      for (const client of others) {
+        for (const text of texts) assert.equal(await client.receive(), text);
+      }
+      await leave(...clients);
+    });
+
+    it('says goodbye on SIGTERM, and ends', async () => {
+      const client = await open(run(), '/rooms/a');
+      await client.receive();
+      const stopped = run().stop('SIGTERM');
+      assert.equal((await client.receiveClose()).code, 1001);
+      assert.equal(await stopped, 0);
+    });
+  },
+  () => ({ WORKERS: '2' }),
+);
+
 describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
   tested.add('thread-broker.ts').add('thread-broker.test.ts');
 
@@ -687,6 +716,51 @@ example('application.ts', (run) => {
     assert.deepEqual(await ada.receiveClose(), { code: 1001, reason: 'restarting' });
     assert.equal(await stopped, 0);
     assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+example('positions.ts', (run) => {
+  tested.add('positions-page.js');
+  const asking = { 'Sec-WebSocket-Protocol': 'positions.hyperlane' };
+
+  it('sends to who asks for it where each message stands, and goes on from there', async () => {
+    const [ada, eve] = [await open(run(), '/room/7', asking), await open(run(), '/room/7')];
+    assert.match(String(await ada.receive()), /^=[\w-]+\.0\n$/);
+    eve.send('hello');
+    const [, position] = /^(.*)\nhello$/.exec(String(await ada.receive()))!;
+    ada.send('own');
+    assert.match(String(await ada.receive()), /^=[\w-]+\.2\n$/);
+    assert.equal(await eve.receive(), 'own');
+    await leave(ada);
+    eve.send('missed');
+    const back = await open(run(), `/room/7?after=${position}`, asking);
+    assert.equal(await back.receive(), `=${position}\n`);
+    assert.match(String(await back.receive()), /\nown$/);
+    assert.match(String(await back.receive()), /\nmissed$/);
+    await leave(back, eve);
+  });
+
+  it('serves a page, and what it follows the room with', async () => {
+    assert.match((await get(run(), '/'))[1], /follow\('\/room\/7'/);
+    assert.match((await get(run(), '/positions-page.js'))[1], /export function follow/);
+  });
+});
+
+example('presence.ts', (run) => {
+  const next = async (client: WsClient): Promise<Record<string, unknown>> => JSON.parse(String(await client.receive()));
+
+  it('tells who is there, who comes and who leaves', async () => {
+    const ada = await open(run(), '/room/7?user=ada');
+    assert.deepEqual(Object.keys((await next(ada)).here as object), ['ada']);
+    const [eve, eveAgain] = [await open(run(), '/room/7?user=eve'), await open(run(), '/room/7?user=eve')];
+    assert.equal((await next(ada)).join, 'eve');
+    assert.equal((await next(ada)).update, 'eve');
+    assert.deepEqual(await get(run(), '/count/7'), [200, '2']);
+    eveAgain.reset();
+    assert.equal((await next(ada)).update, 'eve');
+    eve.reset();
+    assert.equal((await next(ada)).leave, 'eve');
+    await leave(ada);
   });
 });
 

@@ -79,6 +79,7 @@ describe('Topics over a broker', () => {
       dropped: 0,
       ended: 0,
       recovered: 0,
+      presence: { processes: 0, topics: 0, watched: 0, ignored: 0 },
     });
   });
 

@@ -216,8 +216,9 @@ describe('a connection in a topic', () => {
 
   it('is sent what its wire makes of messages and gaps', async () => {
     const wire: TopicWire = {
+      encodeStart: (position) => `=${position.split('.')[1]}`,
       encode: (message) => `${message.position.split('.')[1]}:${message.body}`,
-      encodeGap: ({ reason }) => (reason === 'skipped' ? `!${reason}` : undefined),
+      encodeGap: ({ reason }) => `!${reason}`,
     };
     const topics = make({ capacity: 1, historyMessages: 1 });
     const connection = new TestConnection();
@@ -227,7 +228,7 @@ describe('a connection in a topic', () => {
     connection.room = 0;
     await publish(topics, 5, 7);
     await connection.read(10);
-    assert.deepEqual(connection.sent, ['3:3', '4:4', '!skipped', '7:7']);
+    assert.deepEqual(connection.sent, ['=1', '!history', '3:3', '4:4', '!skipped', '7:7']);
   });
 
   it('joins nothing when it is over', async () => {
