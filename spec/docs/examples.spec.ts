@@ -112,6 +112,33 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
   });
 }
 
+for (const name of ['readme-rooms.mjs', 'topics.ts']) {
+  example(name, (run) => {
+    it('sends what one client sends to the others in its room, and what it has missed to one that was away', async () => {
+      const [ada, bob, eve] = [
+        await open(run(), '/room/7'),
+        await open(run(), '/room/7'),
+        await open(run(), '/room/8'),
+      ];
+      ada.send('one');
+      assert.equal(await bob.receive(), 'one');
+      bob.send('two');
+      assert.equal(await ada.receive(), 'two');
+      const lost = await open(run(), '/room/7?after=nonsense');
+      if (name === 'topics.ts') {
+        assert.match(String(await lost.receive()), /^\{"reload":"[\w-]+\.2"\}$/);
+        const [status, position] = await get(run(), '/announce/7', { method: 'POST', body: 'hear' });
+        assert.equal(status, 200);
+        for (const client of [ada, bob, lost]) assert.equal(await client.receive(), 'hear');
+        const late = await open(run(), `/room/7?after=${position.replace(/\d+$/, '0')}`);
+        for (const body of ['one', 'two', 'hear']) assert.equal(await late.receive(), body);
+        await leave(late);
+      }
+      await leave(ada, bob, eve, lost);
+    });
+  });
+}
+
 example(
   'many-cores.ts',
   (run) => {

@@ -45,7 +45,7 @@ const PACKED = [
 ];
 /** What pages in the package lead to that is in the repository only: how to get one thing done, why, samples, proof. */
 const NOT_PACKED =
-  /^(docs\/(how-to|explanation|examples)|spec|bench|(SECURITY|CONTRIBUTING)\.md$|docs\/reference\/rfc-conformance\.md$)/;
+  /^(docs\/(how-to|explanation|examples)|spec|bench|(SECURITY|CONTRIBUTING)\.md$|docs\/reference\/(rfc-conformance|topics-wire)\.md$)/;
 
 let directory: string;
 let project: string;
