@@ -19,7 +19,8 @@ import { ROOT } from './build.ts';
 import type { AllocationQuestion, AllocationSite, Allocations } from './e2e/allocation-agent.ts';
 import { type Effort, END_TO_END, type EndToEndCase } from './e2e/cases.ts';
 import { CONTESTANTS, type Contestant } from './e2e/contestants.ts';
-import { type RunningServer, startLoad, startServer } from './e2e/measure.ts';
+import { startLoad, startServer } from './e2e/measure.ts';
+import type { RunningServer } from './e2e/processes.ts';
 import { makeFilter } from './filter.ts';
 import { type Options, readOptions } from './options.ts';
 import { makeSetup, type Setup } from './setup.ts';
@@ -127,7 +128,7 @@ async function withServer<T>(
   try {
     const load = await startLoad(setup, { work, effort, port: server.hello.port, handshake: contestant.handshake });
     try {
-      return await measure(ask, async () => (await load.measure()).messages);
+      return await measure(ask, async () => (await load.measure('go')).messages);
     } finally {
       load.stop();
     }

@@ -25,6 +25,7 @@ const TRIED_AT_ONCE = 4;
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   soak: ['bench/soak.ts', '--minutes', '0.05', '--wave', '6', '--load', '2'],
   flood: ['bench/flood.ts', '--smoke'],
+  redis: ['bench/redis.ts', '--smoke'],
 };
 
 /** What is measured against what. */
@@ -92,6 +93,7 @@ function tryPrograms(isWanted: (name: string) => boolean): boolean {
         cwd: ROOT,
         encoding: 'utf8',
       });
+      for (const line of stdout.split('\n')) if (line.startsWith('SKIPPED')) console.log(line);
       return status === 0 ? [] : [`FAILED ${name}:\n${stdout}${stderr}`];
     });
   console.log([...failures, `${Object.keys(PROGRAMS).join(', ')}: ${failures.length} failed`].join('\n'));

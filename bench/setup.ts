@@ -27,7 +27,10 @@ export interface Setup {
 }
 
 /** Compiles what is to be measured into `folder`, and looks for the programs to run it. */
-export function makeSetup(folder: string, options: Options): Setup {
+export function makeSetup(
+  folder: string,
+  options: Pick<Options, 'node' | 'fetch' | 'ref' | 'profile' | 'smoke'>,
+): Setup {
   const main = options.node ?? findNode(MAIN_NODE, options.fetch) ?? process.execPath;
   const old = findNode(OLD_NODE, options.fetch);
   const bun = findBun(PEERS);

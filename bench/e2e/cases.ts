@@ -2,11 +2,12 @@
 export interface EndToEndCase {
   readonly name: string;
   readonly title: string;
-  readonly kind: 'echo' | 'chat' | 'accept' | 'idle';
+  readonly kind: 'echo' | 'chat' | 'fan-out' | 'accept' | 'idle';
+  /** Of a fan-out, those that are subscribed: there is a publisher besides. */
   readonly connections: number;
   /** Bytes of each message's payload. */
   readonly payloadBytes: number;
-  /** Messages that each connection has sent and not received back. */
+  /** Messages that each connection has sent and not received back; of a fan-out, those that are published at once. */
   readonly inFlight: number;
   readonly text: boolean;
   readonly compressed: boolean;
@@ -22,20 +23,24 @@ const BASE = { kind: 'echo', text: false, compressed: false, secure: false, besi
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+function sizeOf(bytes: number): string {
+  if (bytes >= MIB) return `${bytes / MIB} MiB`;
+  return bytes >= KIB ? `${bytes / KIB} KiB` : `${bytes} B`;
+}
+
 function echo(name: string, connections: number, payloadBytes: number, inFlight: number): EndToEndCase {
-  const size =
-    payloadBytes >= MIB
-      ? `${payloadBytes / MIB} MiB`
-      : payloadBytes >= KIB
-        ? `${payloadBytes / KIB} KiB`
-        : `${payloadBytes} B`;
-  const title = `echo, ${connections} connections, ${size}, ${inFlight} in flight`;
+  const title = `echo, ${connections} connections, ${sizeOf(payloadBytes)}, ${inFlight} in flight`;
   return { ...BASE, name, title, connections, payloadBytes, inFlight };
 }
 
 function chat(name: string, connections: number): EndToEndCase {
   const title = `chat, ${connections} clients in one room, 20 B`;
   return { ...BASE, name, title, kind: 'chat', connections, payloadBytes: 20, inFlight: 1, text: true };
+}
+
+function fanOut(name: string, connections: number, payloadBytes: number, inFlight: number): EndToEndCase {
+  const title = `fan-out to ${connections} subscribers, ${sizeOf(payloadBytes)}, ${inFlight} at once`;
+  return { ...BASE, name, title, kind: 'fan-out', connections, payloadBytes, inFlight, text: true };
 }
 
 export const END_TO_END: readonly EndToEndCase[] = [
@@ -66,6 +71,16 @@ export const END_TO_END: readonly EndToEndCase[] = [
   },
   chat('chat-32', 32),
   chat('chat-200', 200),
+  fanOut('fan-out-60-1000', 1000, 60, 32),
+  fanOut('fan-out-60-5000', 5000, 60, 32),
+  fanOut('fan-out-1k-1000', 1000, KIB, 32),
+  fanOut('fan-out-1k-5000', 5000, KIB, 32),
+  fanOut('fan-out-60-1000-1', 1000, 60, 1),
+  {
+    ...fanOut('fan-out-deflate-1k', 1000, KIB, 32),
+    title: 'fan-out to 1000 subscribers, 1 KiB of JSON, compressed, 32 at once',
+    compressed: true,
+  },
   { ...BASE, name: 'accept', title: 'accept', kind: 'accept', connections: 5000, payloadBytes: 0, inFlight: 32 },
   {
     ...BASE,
@@ -103,7 +118,7 @@ export const END_TO_END: readonly EndToEndCase[] = [
 export interface Effort {
   readonly warmUpMs: number;
   readonly measureMs: number;
-  /** At most so many connections, where their number is the work (accept, idle). */
+  /** At most so many connections, where their number is the work (fan-out, accept, idle). */
   readonly maxConnections: number;
 }
 

@@ -5,6 +5,7 @@ import { CLIENT_TLS } from './tls.ts';
 /** Room for what one read brings; all clients read into the same place, since none keeps what it read. */
 const READ_BYTES = 256 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+const HEAD_END = '\r\n\r\n';
 
 /** How to reach a server. */
 export interface Target {
@@ -13,6 +14,8 @@ export interface Target {
   /** False for a server that echoes bytes and knows no WebSocket. */
   readonly handshake: boolean;
   readonly compressed: boolean;
+  /** Default `/`. */
+  readonly path?: string;
 }
 
 /** A raw WebSocket client: knows the handshake, and hands everything behind it to `onBytes`. */
@@ -28,7 +31,7 @@ export class Client {
     this.#target = target;
     const receive = (bytes: Buffer, end: number): void => {
       if (this.#open === undefined) this.onBytes(bytes, end);
-      else this.#receiveHead(bytes.toString('latin1', 0, end));
+      else this.#receiveHead(bytes.subarray(0, end));
     };
     const onread = {
       buffer: readBuffer,
@@ -71,9 +74,13 @@ export class Client {
     else this.socket.resetAndDestroy();
   }
 
-  #receiveHead(head: string): void {
-    if (!head.startsWith('HTTP/1.1 101 ') || !head.endsWith('\r\n\r\n')) {
-      this.#fail!(new Error(`the server answered the upgrade with ${JSON.stringify(head.slice(0, 100))}`));
+  #receiveHead(bytes: Buffer): void {
+    const end = bytes.indexOf(HEAD_END) + HEAD_END.length;
+    const head = bytes.toString('latin1', 0, end);
+    if (!head.startsWith('HTTP/1.1 101 ')) {
+      this.#fail!(
+        new Error(`the server answered the upgrade with ${JSON.stringify(bytes.toString('latin1', 0, 100))}`),
+      );
       return;
     }
     if (this.#target.compressed && !/^sec-websocket-extensions: *permessage-deflate/im.test(head)) {
@@ -81,6 +88,7 @@ export class Client {
       return;
     }
     this.#open!();
+    if (end < bytes.length) this.onBytes(bytes.subarray(end), bytes.length - end);
   }
 
   #lose(error: Error): void {
@@ -90,9 +98,9 @@ export class Client {
   }
 }
 
-function upgradeRequest({ port, compressed }: Target): string {
+function upgradeRequest({ port, compressed, path = '/' }: Target): string {
   const lines = [
-    'GET / HTTP/1.1',
+    `GET ${path} HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,
     'Upgrade: websocket',
     'Connection: Upgrade',

@@ -21,6 +21,7 @@ export const OURS = 'hyperlane';
 const everything = (): boolean => true;
 const plain = (work: EndToEndCase): boolean => !work.secure;
 const rawEcho = (work: EndToEndCase): boolean => work.kind === 'echo' && !work.secure && !work.compressed;
+const isFanOut = (work: EndToEndCase): boolean => work.kind === 'fan-out';
 const isChat = (work: EndToEndCase): boolean => work.kind === 'chat';
 const hyperlane = {
   file: 'hyperlane',
@@ -34,10 +35,12 @@ const hyperlane = {
 
 export const CONTESTANTS: readonly Contestant[] = [
   { ...hyperlane, name: OURS },
-  { ...hyperlane, name: 'hyperlane async', variant: 'async' },
+  { ...hyperlane, name: 'hyperlane async', variant: 'async', takes: (work) => !isFanOut(work) },
   { ...hyperlane, name: 'hyperlane view', variant: 'view', takes: rawEcho },
   { ...hyperlane, name: 'hyperlane observed', variant: 'observed', takes: rawEcho },
   { ...hyperlane, name: 'hyperlane select', variant: 'select', takes: isChat },
+  { ...hyperlane, name: 'hyperlane publish', variant: 'publish', takes: isChat },
+  { ...hyperlane, name: 'hyperlane loop', variant: 'loop', takes: isFanOut },
   { ...hyperlane, name: 'hyperlane, Node 20', runtime: 'old', takes: plain },
   { ...hyperlane, name: 'ws', file: 'ws', needs: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },
   { ...hyperlane, name: 'ws + bufferutil', file: 'ws', needs: 'bufferutil' },

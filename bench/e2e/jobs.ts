@@ -19,6 +19,7 @@ const COLUMNS: Readonly<Record<EndToEndCase['kind'], readonly string[]>> = {
     'generatorLoad',
   ],
   chat: ['cpuMicros', 'perSecond', 'p50Micros', 'p99Micros', 'rssMegabytes', 'serverLoad', 'generatorLoad'],
+  'fan-out': ['cpuMicros', 'perSecond', 'p50Micros', 'p99Micros', 'rssMegabytes', 'serverLoad', 'generatorLoad'],
   accept: ['cpuMicros', 'perSecond', 'serverLoad', 'generatorLoad'],
   idle: ['bytesPerConnection', 'heapPerConnection', 'rssMegabytes', 'cpuMicros'],
 };

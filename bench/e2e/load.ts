@@ -3,11 +3,12 @@
  * of its own CPU. It rests before and after the measured window, with nothing in flight, so that what the server used
  * in between was used for exactly the messages that were counted.
  */
-import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Effort, EndToEndCase } from './cases.ts';
 import { type Client, openClients, type Target } from './client.ts';
-import { BINARY, type Expected, FrameCounter, maskedFrame, payloadsOf, RSV1, TEXT } from './frames.ts';
+import { FrameCounter, payloadsOf } from './frames.ts';
 import { Histogram } from './histogram.ts';
+import { expectedFrames, inflate, makePayload, sentBits, sentFrame } from './payloads.ts';
+import type { LoadMessage } from './processes.ts';
 
 /** What a load process is told by its command line. */
 export interface LoadTask {
@@ -19,7 +20,7 @@ export interface LoadTask {
 
 /** What a load process tells of a measured window. */
 export interface LoadResult {
-  /** Messages that came back (echo, chat), or connections that were opened (accept, idle). */
+  /** Messages that came back (echo, chat, fan-out), or connections that were opened (accept, idle). */
   readonly messages: number;
   /** Their payload. */
   readonly bytes: number;
@@ -28,11 +29,6 @@ export interface LoadResult {
   readonly p50Micros: number;
   readonly p99Micros: number;
 }
-
-export type LoadMessage =
-  | { readonly type: 'ready' }
-  | { readonly type: 'done'; readonly result: LoadResult }
-  | { readonly type: 'failed'; readonly message: string };
 
 const CONNECT_AT_ONCE = 64;
 /** For a server to get ready behind the handshake, such as to join a room. */
@@ -102,7 +98,9 @@ class FrameRing {
   constructor(index: number, inFlight: number) {
     this.inFlight = inFlight;
     this.#frames = Math.max(inFlight, MIN_DIFFERENT);
-    const frames = Array.from({ length: this.#frames }, (_, i) => sentFrame(makePayload(index * this.#frames + i)));
+    const frames = Array.from({ length: this.#frames }, (_, i) =>
+      sentFrame(work, makePayload(work, index * this.#frames + i)),
+    );
     const twice = [...frames, ...frames];
     for (const frame of twice) this.#offsets.push(this.#offsets.at(-1)! + frame.length);
     this.#bytes = Buffer.concat(twice);
@@ -116,7 +114,7 @@ class FrameRing {
 }
 
 class EchoClient {
-  readonly counter: FrameCounter = new FrameCounter(expectedFrames());
+  readonly counter: FrameCounter = new FrameCounter(expectedFrames(work));
   readonly #drive: EchoDrive;
   readonly #client: Client;
   readonly #ring: FrameRing;
@@ -170,22 +168,23 @@ class EchoClient {
   }
 }
 
-/** Everyone sends one message to everyone, and again when all have arrived. */
-class ChatDrive implements Drive {
+/** Everybody sends what is theirs to send, and again when all of it has arrived everywhere. */
+class RoundDrive implements Drive {
   messages = 0;
-  readonly #clients: readonly Client[];
+  readonly #senders: readonly { readonly client: Client; readonly frames: Buffer }[];
   readonly #counters: FrameCounter[];
-  readonly #frames: Buffer[];
+  readonly #messagesPerRound: number;
   #missing = 0;
   #startedAt = 0;
   #endsAt = 0;
   #onRest: (() => void) | undefined;
 
-  constructor(clients: readonly Client[], payloads: readonly Buffer[]) {
-    this.#clients = clients;
-    this.#frames = payloads.map(sentFrame);
+  constructor({ clients, sent, expected }: Exchange) {
+    const all = clients.map((client, i) => ({ client, frames: framesOf(sent[i]!) }));
+    this.#senders = all.filter(({ frames }) => frames.length > 0);
+    this.#messagesPerRound = expected.reduce((sum, payloads) => sum + payloads.length, 0);
     this.#counters = clients.map((client) => {
-      const counter = new FrameCounter(expectedFrames());
+      const counter = new FrameCounter(expectedFrames(work));
       client.onBytes = (bytes, end) => this.#receive(counter.push(bytes, end));
       return counter;
     });
@@ -204,9 +203,9 @@ class ChatDrive implements Drive {
   }
 
   #startRound(): void {
-    this.#missing = this.#clients.length ** 2;
+    this.#missing = this.#messagesPerRound;
     this.#startedAt = performance.now();
-    for (const [i, client] of this.#clients.entries()) client.socket.write(this.#frames[i]!);
+    for (const { client, frames } of this.#senders) client.socket.write(frames);
   }
 
   #receive(count: number): void {
@@ -222,97 +221,83 @@ class ChatDrive implements Drive {
   }
 }
 
-function sentBits(): number {
-  return (work.text ? TEXT : BINARY) | (work.compressed ? RSV1 : 0);
+/** Who sends what, and what everybody is sent then. */
+interface Exchange {
+  readonly clients: readonly Client[];
+  /** By client. */
+  readonly sent: readonly (readonly Buffer[])[];
+  readonly expected: readonly (readonly Buffer[])[];
 }
 
-function expectedFrames(): Expected {
-  return { bits: sentBits(), payloadBytes: work.compressed ? -1 : work.payloadBytes };
-}
-
-function sentFrame(payload: Buffer): Buffer {
-  return maskedFrame(sentBits(), work.compressed ? deflate(payload) : payload);
-}
-
-/** RFC 7692 §7.2.1: the four bytes that end a flush are left out. */
-function deflate(payload: Buffer): Buffer {
-  const flushed = deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH });
-  return flushed.subarray(0, flushed.length - 4);
-}
-
-function inflate(payload: Buffer): Buffer {
-  return inflateRawSync(Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]), {
-    finishFlush: constants.Z_SYNC_FLUSH,
-  });
-}
-
-function makePayload(seed: number): Buffer {
-  const { payloadBytes, compressed, text } = work;
-  if (compressed) return Buffer.from(jsonOf(payloadBytes, seed));
-  const payload = Buffer.alloc(payloadBytes);
-  for (let i = 0; i < payloadBytes; i++) payload[i] = text ? 0x61 + ((i + seed) % 26) : (i * 31 + seed * 7) & 0xff;
-  if (text) payload.write(String(seed).padStart(4, '0'));
-  return payload;
-}
-
-/** A list of records, such as an API sends, of exactly `length` bytes. */
-function jsonOf(length: number, seed: number): string {
-  const records: object[] = [];
-  for (let id = 1000 + seed * 100; ; id++) {
-    const record = {
-      id,
-      name: `user ${id * 7919}`,
-      active: id % 3 === 0,
-      score: (id * 104729) % 9973,
-      tags: ['a', 'b'],
+function makeExchange(clients: readonly Client[]): Exchange {
+  if (work.kind === 'fan-out') {
+    const payloads = Array.from({ length: work.inFlight }, (_, i) => makePayload(work, i));
+    // The first one publishes.
+    return {
+      clients,
+      sent: clients.map((_, i) => (i === 0 ? payloads : [])),
+      expected: clients.map((_, i) => (i === 0 ? [] : payloads)),
     };
-    const next = JSON.stringify([...records, record]);
-    if (next.length > length) break;
-    records.push(record);
   }
-  return JSON.stringify(records).padEnd(length, ' ');
+  const payloads = clients.map((_, i) => makePayload(work, i));
+  const sent = payloads.map((payload) => [payload]);
+  return { clients, sent, expected: work.kind === 'chat' ? payloads.map(() => payloads) : sent };
 }
 
-/** Sends each client its message, and checks every byte of what they receive. */
-async function checkExchange(clients: readonly Client[], sent: readonly Buffer[]): Promise<void> {
-  const everyone = work.kind === 'chat';
-  const framesEach = everyone ? clients.length : 1;
+/** Sends each client's messages, and checks every byte of what they receive. */
+async function checkExchange({ clients, sent, expected }: Exchange): Promise<void> {
   await Promise.all(
     clients.map(async (client, i) => {
-      const received = await exchange(client, sent[i]!, framesEach);
+      const received = await receiveFrames(client, framesOf(sent[i]!), expected[i]!.length);
       const payloads = received.map(({ bits, payload }) => {
-        if (bits !== sentBits()) throw new Error(`a frame with the first byte ${bits} came back`);
+        if (bits !== sentBits(work)) throw new Error(`a frame with the first byte ${bits} came back`);
         return work.compressed ? inflate(payload) : payload;
       });
-      const expected = everyone ? sent : [sent[i]!];
-      const sort = (buffers: readonly Buffer[]): Buffer => Buffer.concat(buffers.toSorted(Buffer.compare));
-      if (!sort(payloads).equals(sort(expected))) throw new Error('what came back is not what was sent');
+      // Only those of one sender have an order.
+      const order = (buffers: readonly Buffer[]): Buffer =>
+        Buffer.concat(work.kind === 'chat' ? buffers.toSorted(Buffer.compare) : buffers);
+      if (!order(payloads).equals(order(expected[i]!))) throw new Error('what came back is not what was sent');
     }),
   );
 }
 
-function exchange(client: Client, payload: Buffer, framesBack: number): Promise<{ bits: number; payload: Buffer }[]> {
-  return new Promise((resolve) => {
-    const counter = new FrameCounter(expectedFrames());
+function framesOf(payloads: readonly Buffer[]): Buffer {
+  return Buffer.concat(payloads.map((payload) => sentFrame(work, payload)));
+}
+
+/** Sends frames, and resolves with those that come. */
+async function receiveFrames(
+  client: Client,
+  sent: Buffer,
+  framesBack: number,
+): Promise<{ bits: number; payload: Buffer }[]> {
+  const received = new Promise<Buffer>((resolve) => {
+    const counter = new FrameCounter(expectedFrames(work));
     const chunks: Buffer[] = [];
     let frames = 0;
     client.onBytes = (bytes, end) => {
       chunks.push(Buffer.from(bytes.subarray(0, end)));
       frames += counter.push(bytes, end);
-      if (frames === framesBack) resolve(payloadsOf(Buffer.concat(chunks)));
+      if (frames === framesBack) resolve(Buffer.concat(chunks));
     };
-    client.socket.write(sentFrame(payload));
   });
+  if (sent.length > 0) client.socket.write(sent);
+  return framesBack === 0 ? [] : payloadsOf(await received);
 }
 
 async function driveMessages(): Promise<Drive> {
-  const clients = await openClients(target, work.connections, CONNECT_AT_ONCE);
+  const clients = await openClients(target, countConnections(), CONNECT_AT_ONCE);
   await sleep(SETTLE_MS);
-  const payloads = clients.map((_, i) => makePayload(i));
-  await checkExchange(clients, payloads);
-  const drive = work.kind === 'chat' ? new ChatDrive(clients, payloads) : new EchoDrive(clients, work.inFlight);
+  const exchange = makeExchange(clients);
+  await checkExchange(exchange);
+  const drive = work.kind === 'echo' ? new EchoDrive(clients, work.inFlight) : new RoundDrive(exchange);
   await drive.run(effort.warmUpMs);
   return drive;
+}
+
+function countConnections(): number {
+  // A publisher besides its subscribers.
+  return work.kind === 'fan-out' ? 1 + Math.min(work.connections, effort.maxConnections) : work.connections;
 }
 
 /** Opens connections, and lets go of those that were opened before, outside of the measured window. */
@@ -320,11 +305,7 @@ async function driveConnections(): Promise<Drive> {
   const count = Math.min(work.connections, effort.maxConnections);
   const open = async (wanted: number): Promise<Client[]> => {
     const clients = await openClients(target, wanted, work.inFlight);
-    if (work.payloadBytes > 0)
-      await checkExchange(
-        clients,
-        clients.map((_, i) => makePayload(i)),
-      );
+    if (work.payloadBytes > 0) await checkExchange(makeExchange(clients));
     return clients;
   };
   // What an idle connection holds is told by memory that is new, so little may have been let go of before.
@@ -364,7 +345,7 @@ async function measure(drive: Drive): Promise<LoadResult> {
   };
 }
 
-function tell(message: LoadMessage): void {
+function tell(message: LoadMessage<LoadResult>): void {
   process.send!(message);
 }
 
@@ -372,7 +353,8 @@ process.on('uncaughtException', (error) => {
   tell({ type: 'failed', message: error.message });
   setTimeout(() => process.exit(1), SETTLE_MS);
 });
-const drive = work.kind === 'echo' || work.kind === 'chat' ? await driveMessages() : await driveConnections();
+const isOfConnections = work.kind === 'accept' || work.kind === 'idle';
+const drive = isOfConnections ? await driveConnections() : await driveMessages();
 process.once('message', async () => {
   tell({ type: 'done', result: await measure(drive) });
 });

@@ -73,7 +73,6 @@ export class BrokerBackend implements TopicBackend {
     if (feed === undefined) return;
     this.#feeds.delete(name);
     feed.close();
-    if (this.#isClosed) return;
     // One that fails has nothing told but what nobody here listens to. Behind a subscribe that is under way.
     const left = Promise.resolve(joining)
       .then(() => this.#broker.unsubscribe(name))

@@ -1,6 +1,6 @@
 import { type GapError, LimitError } from '../errors.ts';
 import { type Position, parsePosition } from './position.ts';
-import type { Topic, TopicMember } from './topic.ts';
+import type { Topic } from './topic.ts';
 import { type TopicEntry, TopicGap, type TopicMessage } from './topic-entry.ts';
 import { TopicReader, type WhenBehind } from './topic-reader.ts';
 
@@ -41,7 +41,8 @@ export interface ConnectionSubscriptionOptions {
  * The subscription of a connection to a topic: it is sent each message as it comes, as long as it keeps up. One that does not
  * is sent nothing more until its peer has read what waits, and goes on from where it was.
  */
-export class ConnectionSubscription implements TopicMember {
+// It is a TopicMember, and does not say so: that is left out of the declarations.
+export class ConnectionSubscription {
   readonly #topic: Topic;
   readonly #connection: TopicConnection;
   /** Whose messages are not for it. */
@@ -52,7 +53,6 @@ export class ConnectionSubscription implements TopicMember {
   #first: string | Uint8Array | undefined;
   /** Reads for it while it is behind. */
   #reader: TopicReader | undefined;
-  #isWaiting = false;
   #dropped = 0;
   /** Where it stood when it ended. */
   #end: Position | undefined;
@@ -211,16 +211,11 @@ export class ConnectionSubscription implements TopicMember {
     onGap?.(error);
   }
 
+  /** Goes on when there is room. */
   #wait(): void {
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    this.#connection.drained().then(
-      () => {
-        this.#isWaiting = false;
-        this.#pump();
-      },
-      // It leaves its topics when it is closed.
-      () => {},
-    );
+    // When it is closed, it leaves its topics.
+    this.#connection.drained().then(() => this.#pump(), ignore);
   }
 }
+
+function ignore(): void {}

@@ -173,7 +173,7 @@ export class TopicReader implements Place {
   #meet(page: TopicPage): void {
     const topic = this.#topic;
     if (page.epoch !== this.epoch && topic.epoch === this.epoch) {
-      topic.source.check(topic);
+      topic.source.check?.(topic);
       this.#readLater();
       return;
     }

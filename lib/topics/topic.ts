@@ -13,7 +13,7 @@ export interface TopicSource {
    */
   read(name: string, topic: Topic | undefined, after: number, limit: number): TopicPage | Promise<TopicPage>;
   /** Looks whether the epoch of a topic is still what it seems to be. */
-  check(topic: Topic): void;
+  check?(topic: Topic): void;
 }
 
 /** A connection in a topic, as the topic sees it. */
@@ -105,11 +105,10 @@ export class Topic implements Place {
   }
 
   wake(): void {
-    // Counted before: one that waits for more goes back to the end. Some may leave while others are woken.
+    // Counted before: one that waits for more goes back to the end.
     for (let count = this.#waiting.length; count > 0; count--) {
       const place = this.#waiting.takeFirst();
-      if (place === undefined) return;
-      if (place.owner.wake()) this.#waiting.add(place);
+      if (place?.owner.wake() === true) this.#waiting.add(place);
     }
   }
 

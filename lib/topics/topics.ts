@@ -272,7 +272,8 @@ export class Topics {
   #memberOf(connection: TopicConnection): Member {
     let member = this.#members.get(connection);
     if (member === undefined) {
-      this.#lastNumber = this.#lastNumber === MAX_NUMBER ? 1 : this.#lastNumber + 1;
+      // From 1 on, also when it begins again.
+      this.#lastNumber = (this.#lastNumber % MAX_NUMBER) + 1;
       member = { number: this.#lastNumber, subscriptions: new Map() };
       this.#members.set(connection, member);
     }

@@ -76,6 +76,7 @@ describe('a Redis Cluster', skipWithoutRedis(), () => {
         const topic = topicOn(0);
         const a = await follow(topic, 500);
         await a.publish('before');
+        await until('it is told', () => a.log.length === 1);
         const slot = `${slotOf(`{t:${topic}}`)}`;
         const [from, to] = [servers[0]!, servers[1]!];
         const move = (source: RedisServer, target: RedisServer): void => {
@@ -100,6 +101,7 @@ describe('a Redis Cluster', skipWithoutRedis(), () => {
         const topic = topicOn(2);
         const a = await follow(topic);
         await a.publish('before');
+        await until('it is told', () => a.log.length === 1);
         await servers[2]!.kill();
         await until('it is down', () => a.downs.length === 1);
         await servers[2]!.begin();

@@ -10,7 +10,8 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { Follower, GAP } from '../support/topic-follower.ts';
 import { until } from '../support/watchdog.ts';
 
-const WITH_DATA = ['--appendonly', 'yes'];
+// Each message is with the system before it is told of, so that it survives a kill.
+const WITH_DATA = ['--appendonly', 'yes', '--appendfsync', 'no'];
 
 /** A server, and what stands between it and one process. */
 async function start(...args: string[]): Promise<{ server: RedisServer; proxy: TcpProxy }> {
@@ -242,6 +243,7 @@ for (const library of LIBRARIES) {
           /cannot connect to Redis: Redis did not answer within 200 ms/,
         );
       }
+      proxy.heal();
       await until('all are closed', () => proxy.size === 0);
     });
 
@@ -253,6 +255,7 @@ for (const library of LIBRARIES) {
       proxy.stall();
       await until('it tries again', () => proxy.size > 0);
       await a.broker.close();
+      proxy.heal();
       await until('all are closed', () => proxy.size === 0);
     });
 

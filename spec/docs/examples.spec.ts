@@ -111,6 +111,35 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
   });
 }
 
+example(
+  'many-cores.ts',
+  (run) => {
+    it('has the clients of all workers in one room, in one order', async () => {
+      for (const worker of [1, 2]) await run().prints(`worker ${worker} listens`);
+      // node:cluster gives connections to its workers in turn.
+      const clients = await Promise.all([1, 2, 3, 4].map(() => open(run(), '/rooms/a')));
+      const greetings = await Promise.all(clients.map((client) => client.receive()));
+      assert.deepEqual([...new Set(greetings)].sort(), ['you are with worker 1', 'you are with worker 2']);
+      const [sender, ...others] = clients as [WsClient, ...WsClient[]];
+      const texts = Array.from({ length: 20 }, (_, i) => `message ${i}`);
+      for (const text of texts) sender.send(text);
+      for (const client of others) {
+        for (const text of texts) assert.equal(await client.receive(), text);
+      }
+      await leave(...clients);
+    });
+
+    it('says goodbye on SIGTERM, and ends', async () => {
+      const client = await open(run(), '/rooms/a');
+      await client.receive();
+      const stopped = run().stop('SIGTERM');
+      assert.equal((await client.receiveClose()).code, 1001);
+      assert.equal(await stopped, 0);
+    });
+  },
+  () => ({ WORKERS: '2' }),
+);
+
 describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
   tested.add('thread-broker.ts').add('thread-broker.test.ts');
 

@@ -80,6 +80,8 @@ async function bundle(entries: readonly Entry[]): Promise<void> {
     entryPoints: entries.map(({ name }) => join(ROOT, 'lib', `${name}.ts`)),
     outdir: DIST,
     bundle: true,
+    minifyWhitespace: true,
+    lineLimit: 120,
     splitting: true,
     platform: 'node',
     format: 'esm',

@@ -1,9 +1,10 @@
-/** The WebSocket server of Bun, with its own topics for the chat. Runs on Bun. */
+/** The WebSocket server of Bun, with its own topics for the chat and the fan-out. Runs on Bun. */
 import { MAX_BACKPRESSURE_BYTES, MAX_MESSAGE_BYTES, readTask, serveQuestions } from '../server-process.ts';
 
 interface WebSocket {
   send(data: string | Uint8Array, compress: boolean): number;
   subscribe(topic: string): void;
+  publish(topic: string, data: string | Uint8Array, compress: boolean): number;
 }
 
 interface BunServer {
@@ -29,10 +30,11 @@ const server = Bun.serve({
     idleTimeout: 0,
     sendPings: false,
     open: (socket: WebSocket) => {
-      if (work.kind === 'chat') socket.subscribe('room');
+      if (work.kind === 'chat' || work.kind === 'fan-out') socket.subscribe('room');
     },
     message: (socket: WebSocket, data: string | Uint8Array) => {
       if (work.kind === 'chat') server.publish('room', data, work.compressed);
+      else if (work.kind === 'fan-out') socket.publish('room', data, work.compressed);
       else socket.send(data, work.compressed);
     },
   },

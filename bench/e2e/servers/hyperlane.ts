@@ -2,7 +2,8 @@
  * This library as its users run it: `Server`, `Context`, a route, and one request and one response middleware.
  *
  * Variants: `sync`, handlers that are plain functions; `view`, such that read the bytes where they lie; `async`, the same as `async` functions, as the tutorial writes
- * them; `observed`, as `sync`, with somebody who counts all messages by `node:diagnostics_channel`; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it.
+ * them; `observed`, as `sync`, with somebody who counts all messages by `node:diagnostics_channel`; `select`, a chat that is one loop over `select` and a `Broadcast`, as the seed writes it;
+ * `publish`, a chat by a topic. A fan-out is by a topic, or, `loop`, by sending to each.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:https';
@@ -50,7 +51,22 @@ function addEcho(server: HyperlaneServer): void {
   }
 }
 
-function addChat(server: HyperlaneServer): void {
+/** To everyone by `ctx.publish`, and, in a chat, to the one who sent it as well. */
+function addTopic(server: HyperlaneServer): void {
+  const isEchoed = work.kind === 'chat';
+  server.onWebsocketConnected((ctx) => {
+    ctx.subscribe('room');
+  });
+  server.route('/', (ctx) => {
+    const body = ctx.getRequestBody();
+    ctx.publish('room', body);
+    if (isEchoed) ctx.sendResponseBody(body);
+  });
+}
+
+/** By sending to each: to everyone in a chat, and to everyone else in a fan-out. */
+function addLoop(server: HyperlaneServer): void {
+  const isToSelf = work.kind === 'chat';
   const room = new Set<WebSocketStream>();
   server.onWebsocketConnected((ctx) => {
     const stream = ctx.getStream()!;
@@ -59,7 +75,8 @@ function addChat(server: HyperlaneServer): void {
   });
   const sendToAll = (ctx: Context): void => {
     const body = ctx.getRequestBody();
-    for (const stream of room) stream.send(body);
+    const own = isToSelf ? undefined : ctx.getStream();
+    for (const stream of room) if (stream !== own) stream.send(body);
   };
   server.route('/', variant === 'async' ? async (ctx) => sendToAll(ctx) : sendToAll);
 }
@@ -103,9 +120,10 @@ const options = {
 } as const;
 const server = new Server(options);
 count(server);
-if (work.kind !== 'chat') addEcho(server);
+if (work.kind !== 'chat' && work.kind !== 'fan-out') addEcho(server);
 else if (variant === 'select') addSelectChat(server);
-else addChat(server);
+else if (variant === 'publish' || (work.kind === 'fan-out' && variant !== 'loop')) addTopic(server);
+else addLoop(server);
 
 if (work.secure) {
   const https = createServer(SERVER_TLS);

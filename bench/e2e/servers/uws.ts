@@ -1,10 +1,11 @@
-/** uWebSockets.js, with its own topics for the chat. */
+/** uWebSockets.js, with its own topics for the chat and the fan-out. */
 import { createRequire } from 'node:module';
 import { MAX_BACKPRESSURE_BYTES, MAX_MESSAGE_BYTES, readTask, serveQuestions } from '../server-process.ts';
 
 interface WebSocket {
   send(data: ArrayBuffer, isBinary: boolean, compress: boolean): number;
   subscribe(topic: string): void;
+  publish(topic: string, data: ArrayBuffer, isBinary: boolean, compress: boolean): boolean;
 }
 
 interface App {
@@ -32,10 +33,11 @@ app.ws('/*', {
   idleTimeout: 0,
   sendPingsAutomatically: false,
   open: (socket: WebSocket) => {
-    if (work.kind === 'chat') socket.subscribe('room');
+    if (work.kind === 'chat' || work.kind === 'fan-out') socket.subscribe('room');
   },
   message: (socket: WebSocket, data: ArrayBuffer, isBinary: boolean) => {
     if (work.kind === 'chat') app.publish('room', data, isBinary, work.compressed);
+    else if (work.kind === 'fan-out') socket.publish('room', data, isBinary, work.compressed);
     else socket.send(data, isBinary, work.compressed);
   },
 });

@@ -24,6 +24,7 @@ interface WebSocket {
 }
 
 const { work, peers } = readTask();
+const isToAll = work.kind === 'chat' || work.kind === 'fan-out';
 const require = createRequire(peers);
 const { server: WebSocketServer } = require('websocket') as WebSocket;
 
@@ -38,7 +39,8 @@ const server = new WebSocketServer({
 });
 server.on('connect', (connection) => {
   connection.on('message', (message) => {
-    for (const target of work.kind === 'chat' ? server.connections : [connection]) {
+    for (const target of isToAll ? server.connections : [connection]) {
+      if (work.kind === 'fan-out' && target === connection) continue;
       if (message.type === 'utf8') target.sendUTF(message.utf8Data);
       else target.sendBytes(message.binaryData);
     }

@@ -41,6 +41,10 @@ server.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => {
       for (const client of server.clients) client.send(data, { binary: isBinary });
     });
+  } else if (work.kind === 'fan-out') {
+    socket.on('message', (data, isBinary) => {
+      for (const client of server.clients) if (client !== socket) client.send(data, { binary: isBinary });
+    });
   } else {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   }
