@@ -247,6 +247,7 @@ export class Connection {
     this.#liveness.active();
     this.#protocol.sendMessage(data);
     this.#messagesSent++;
+    if (messageSent.hasSubscribers) messageSent.publish({ connection: this.#shown, data });
     return true;
   }
 

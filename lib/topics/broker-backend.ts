@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { brokerDown, brokerUp } from '../diagnostics.ts';
 import { BrokerError } from '../errors.ts';
 import type { TopicBackend } from './backend.ts';
 import type { Broker, BrokerEvents } from './broker.ts';
@@ -38,9 +39,10 @@ export class BrokerBackend implements TopicBackend {
       message: (topic, epoch, message) => this.#feeds.get(topic)?.receive(epoch, message),
       signal: (topic, data) => this.onSignal?.(topic, data),
       up: () => this.#up(),
-      down: () => {
+      down: (error) => {
         this.#isConnected = false;
         this.onDown?.();
+        if (brokerDown.hasSubscribers) brokerDown.publish({ broker: broker.name, error });
       },
     };
     this.opened = this.#try(() => broker.open(events, { historyMessages, historyMs }));
@@ -129,6 +131,7 @@ export class BrokerBackend implements TopicBackend {
 
   #up(): void {
     this.#isConnected = !this.#isClosed;
+    if (brokerUp.hasSubscribers) brokerUp.publish({ broker: this.#broker.name });
     for (const feed of this.#feeds.values()) feed.check();
     this.onUp?.();
   }

@@ -1,5 +1,6 @@
 import { Ring } from '../broadcast/ring.ts';
 import { WaitingList, type WaitingPlace } from '../broadcast/waiting-list.ts';
+import { topicGap, topicRecovered } from '../diagnostics.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 import { type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
 import type { TopicTally } from './topic-tally.ts';
@@ -75,10 +76,17 @@ export class Topic implements Place {
   /** Says that messages are missing, and where it goes on. */
   skip(gap: TopicGap): void {
     this.tally.gaps++;
+    if (topicGap.hasSubscribers) topicGap.publish({ topic: this.name, error: gap.error, isForAll: true });
     for (const member of this.#members) member.deliverGap(gap);
     this.epoch = gap.epoch;
     this.offset = gap.offset;
     this.#append(gap);
+  }
+
+  /** Counts messages that were read from the history. */
+  recover(messages: number): void {
+    this.tally.recovered += messages;
+    if (messages > 0 && topicRecovered.hasSubscribers) topicRecovered.publish({ topic: this.name, messages });
   }
 
   add(member: TopicMember): void {

@@ -1,3 +1,4 @@
+import { topicPublished } from '../diagnostics.ts';
 import { ChannelClosedError, InvalidStateError } from '../errors.ts';
 import { checkNames, show } from '../wording.ts';
 import type { TopicBackend } from './backend.ts';
@@ -244,6 +245,7 @@ export class Topics {
       if (options.id !== undefined) id = checkId(options.id);
     }
     const published = this.#backend.publish(topic, known, body, id, sender);
+    if (topicPublished.hasSubscribers) tellPublished(topic, body, published);
     if (this.#backend instanceof LocalBackend) {
       this.#tally.published++;
       return published;
@@ -388,6 +390,18 @@ export class Topics {
 
 function subscribersOf(topic: Topic | undefined): number {
   return topic === undefined ? 0 : topic.subscriptions - topic.listeners;
+}
+
+/** Tells those who look on what becomes of a message. */
+function tellPublished(topic: string, body: string | Uint8Array, published: Promise<Position>): void {
+  const begin = performance.now();
+  const tell = (position: Position | undefined, error: unknown): void => {
+    topicPublished.publish({ topic, body, position, error, durationMs: performance.now() - begin });
+  };
+  published.then(
+    (position) => tell(position, undefined),
+    (error) => tell(undefined, error),
+  );
 }
 
 /** Sees to it that the process lives when nobody awaits a promise and it rejects. */

@@ -394,6 +394,20 @@ describe('Topics over a broker', () => {
     assert.deepEqual(broker.calls, ['open', 'subscribe', 'unsubscribe']);
   });
 
+  it('misses nothing behind a position that the broker calls the top, of a topic of which it keeps nothing', async () => {
+    const { hub } = makeTwo();
+    const broker: Broker = {
+      ...methodsOf(hub.broker()),
+      subscribe: async () => ({ epoch: 'e', offset: 70 }),
+      read: async (_topic, after) => ({ epoch: 'e', offset: after, messages: [] }),
+    };
+    const topics = new Topics({ broker, historyMessages: 100 });
+    onCleanUp(() => topics.close());
+    const log = new Log(await topics.subscribe('a', { after: 'e.50' }));
+    await settle();
+    assert.deepEqual(log.got, []);
+  });
+
   it('rejects what the broker fails at, and works again with the next', async () => {
     const { here, broker } = makeTwo();
     await here.publish('a', '0');
