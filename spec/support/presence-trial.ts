@@ -21,12 +21,14 @@ class Member {
   readonly proxy: TcpProxy;
   readonly seats = new Set<string>();
   seen: FromProcess = { members: [], leaves: 0 };
+  isUp = false;
 
   private constructor(proxy: TcpProxy) {
     this.proxy = proxy;
     this.child = fork(PROCESS, [`${proxy.port}`], { execArgv: ['--import', 'tsx'] });
     this.child.on('message', (seen: FromProcess) => {
       this.seen = seen;
+      this.isUp = true;
     });
   }
 
@@ -81,6 +83,7 @@ const redis = await RedisServer.start('--appendonly', 'yes');
 const members = await Promise.all(Array.from({ length: 4 }, () => Member.start(redis.port)));
 const [a, b, c, d] = members as [Member, Member, Member, Member];
 try {
+  while (!members.every(({ isUp }) => isUp)) await sleep(20);
   for (const [i, member] of members.entries()) {
     for (let seat = 0; seat < SEATS; seat++) member.join(`${i}-${seat}`);
     member.join('everywhere');

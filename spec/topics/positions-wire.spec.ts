@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { GapError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/topics/position.ts';
-import { positionsWire } from '../../lib/topics/positions-wire.ts';
+import { positionsWire, wireOf } from '../../lib/topics/positions-wire.ts';
 import { TopicMessage } from '../../lib/topics/topic-entry.ts';
 import { hex } from '../support/hex.ts';
 
@@ -41,6 +41,11 @@ describe('positions.hyperlane', () => {
       ]),
       vectors,
     );
+  });
+
+  it('is for connections that have agreed to it', () => {
+    assert.equal(wireOf('positions.hyperlane'), positionsWire);
+    assert.equal(wireOf(''), undefined);
   });
 
   it('encodes a message once for all that are sent it', () => {
