@@ -50,6 +50,7 @@ async function checkExchange(members: readonly Member[]): Promise<void> {
 class Rounds {
   readonly #members: readonly Member[];
   readonly #frames: readonly (readonly Buffer[])[];
+  readonly #everybody: readonly number[];
   readonly #latency = new Histogram();
   #round = 0;
   #missing = 0;
@@ -60,6 +61,7 @@ class Rounds {
 
   constructor(members: readonly Member[]) {
     this.#members = members;
+    this.#everybody = members.map((_, i) => i);
     this.#frames = members.map((member, i) =>
       Array.from({ length: DIFFERENT }, (_, k) => member.frameOf(makeText(i * DIFFERENT + k))),
     );
@@ -71,7 +73,7 @@ class Rounds {
     const startedAt = performance.now();
     let published = 0;
     while (performance.now() - startedAt < ms) {
-      const publishers = phase === 'busy' ? this.#busyPublishers() : [this.#round % this.#members.length];
+      const publishers = phase === 'busy' ? this.#everybody : [this.#round % this.#members.length];
       this.#from = phase === 'calm' ? this.#members[publishers[0]!]!.process : -1;
       await this.#publish(publishers);
       published += publishers.length;
@@ -84,11 +86,6 @@ class Rounds {
       p50Micros: this.#latency.percentile(0.5),
       p99Micros: this.#latency.percentile(0.99),
     };
-  }
-
-  /** The first ones of each room: as many at each process. */
-  #busyPublishers(): number[] {
-    return this.#members.flatMap((_, i) => (i % work.members < work.publishers ? [i] : []));
   }
 
   #publish(publishers: readonly number[]): Promise<void> {

@@ -5,8 +5,6 @@ export interface Work {
   readonly rooms: number;
   /** Connections in each room, half of them at each process. */
   readonly members: number;
-  /** How many members of each room publish in a round of the busy phase. */
-  readonly publishers: number;
   readonly payloadBytes: number;
   /** What the server speaks. */
   readonly wire: 'plain' | 'socket.io';
@@ -34,7 +32,7 @@ export interface RedisLoadTask {
 }
 
 /**
- * `busy`: in each room several publish at once, and again when all has arrived everywhere. `calm`: one message in all, and
+ * `busy`: everybody publishes, and again when all has arrived everywhere. `calm`: one message in all, and
  * some milliseconds behind its last delivery the next.
  */
 export type Phase = 'busy' | 'calm';

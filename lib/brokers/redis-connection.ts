@@ -75,7 +75,8 @@ class NodeRedisConnection implements RedisConnection {
   constructor(client: NodeRedisClient, timeoutMs: number, events: RedisConnectionEvents) {
     this.#client = client.duplicate({
       socket: { ...client.options?.socket, connectTimeout: timeoutMs, reconnectStrategy: false },
-      commandOptions: undefined,
+      // The link watches whether there are answers. A signal for each command took as much as the command itself.
+      commandOptions: { timeout: 0 },
       clientSideCache: undefined,
       disableOfflineQueue: false,
       pingInterval: undefined,

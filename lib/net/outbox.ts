@@ -45,6 +45,8 @@ export class Outbox implements Flushable {
   #corked = false;
   #scheduled = false;
   #state = OPEN;
+  /** Whether the transport has nothing that has not left: to ask it takes more than all the rest of a short message. */
+  #isClear = false;
   /** Made when a sender has to wait for the peer to catch up. */
   #drain: Drain | undefined;
 
@@ -56,7 +58,15 @@ export class Outbox implements Flushable {
 
   /** Bytes that were sent and have not left this process. */
   get bufferedBytes(): number {
-    return this.#protocol.outputBytes + this.#transport.pendingBytes;
+    return this.#protocol.outputBytes + this.#pendingBytes;
+  }
+
+  /** Bytes that the transport was given and that have not left. */
+  get #pendingBytes(): number {
+    if (this.#isClear) return 0;
+    const { pendingBytes } = this.#transport;
+    this.#isClear = pendingBytes === 0;
+    return pendingBytes;
   }
 
   /** Sends a message. Resolves at once, or, above the high-water mark, when the peer has caught up. */
@@ -129,10 +139,12 @@ export class Outbox implements Flushable {
   #write(): void {
     if (this.#state === CLOSED) return;
     // Behind bytes that have not left, these will wait too.
-    if (this.#transport.pendingBytes > 0) this.#protocol.holdOutput();
+    if (this.#pendingBytes > 0) this.#protocol.holdOutput();
     const chunks = this.#protocol.takeOutput();
     if (chunks.length > 0) {
-      if (this.#transport.write(chunks)) this.#protocol.outputReleased();
+      this.#isClear = false;
+      this.#isClear = this.#transport.write(chunks);
+      if (this.#isClear) this.#protocol.outputReleased();
       else this.#returnLater(this.#protocol.outputRetained());
     }
     if (this.#state === ENDING) this.#transport.end();

@@ -19,7 +19,9 @@ export interface TopicSource {
 
 /** A connection in a topic, as the topic sees it. */
 export interface TopicMember {
+  /** @internal */
   deliver(message: TopicMessage): void;
+  /** @internal */
   deliverGap(gap: TopicGap): void;
 }
 

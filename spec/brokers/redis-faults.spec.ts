@@ -136,7 +136,7 @@ for (const library of LIBRARIES) {
 
     it('finds a connection that is dead and does not say so, and rejects what waits for it', async () => {
       const { server, proxy } = await start();
-      const a = await follow(library, proxy.port, 500);
+      const a = await follow(library, proxy.port, 1500);
       const b = await follow(library, server.port);
       await a.publish('before');
       proxy.forget();
@@ -147,7 +147,7 @@ for (const library of LIBRARIES) {
       await a.publish('after');
       await untilLogged(a, 'after');
       assert.deepEqual(a.log, ['before', 'meanwhile', 'after']);
-      assert.match(a.downs[0]!.message, /no answer came .* within 500 ms/);
+      assert.match(a.downs[0]!.message, /no answer came .* within 1500 ms/);
     });
 
     it('misses nothing when Redis cuts it off because it does not read', async () => {
@@ -188,7 +188,7 @@ for (const library of LIBRARIES) {
     it('leaves a server that has become a replica, without anything being published', async () => {
       const { server, proxy } = await start();
       const { server: other } = await start();
-      const a = await follow(library, proxy.port, 500);
+      const a = await follow(library, proxy.port, 2000);
       server.command('replicaof', '127.0.0.1', `${other.port}`);
       await until('it is down', () => a.downs.length === 1);
       assert.match(a.downs[0]!.message, /is a replica/);

@@ -144,14 +144,14 @@ for (const { name, client } of LIBRARIES) {
       server.command('acl', 'setuser', 'topics', 'on', '>secret', '~app*', '&app*', ...commands);
       onCleanUp(() => server.command('acl', 'deluser', 'topics'));
       const user = { username: 'topics', password: 'secret' };
-      const a = await open({ prefix: 'app', client: client(server.port, user), timeoutMs: 1000 });
+      const a = await open({ prefix: 'app', client: client(server.port, user), timeoutMs: 2000 });
       await a.publish('ours');
       await until('it is told', () => a.log.length === 1);
       await a.broker.signal(undefined, Buffer.from('to all'));
       await until('it is told', () => a.signals.length === 1);
       assert.deepEqual(textsOf(await a.broker.read('room', 0, 10)), ['ours']);
       // Until it has been asked whether it is there.
-      await sleep(300);
+      await sleep(600);
       await a.broker.unsubscribe('room');
       const refused = server.command('acl', 'log').match(/(?<=object\n)\S+/g) ?? [];
       // The libraries say their names, and do not mind if that is refused.

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cleanUp } from '../support/clean-up.ts';
 import { freePort } from '../support/free-port.ts';
+import { RedisServer, skipWithoutRedis } from '../support/redis-server.ts';
 import { clientFrame, type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
 import { ExampleProcess } from './example-process.ts';
 
@@ -111,6 +112,33 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
   });
 }
 
+for (const name of ['readme-rooms.mjs', 'topics.ts']) {
+  example(name, (run) => {
+    it('sends what one client sends to the others in its room, and what it has missed to one that was away', async () => {
+      const [ada, bob, eve] = [
+        await open(run(), '/room/7'),
+        await open(run(), '/room/7'),
+        await open(run(), '/room/8'),
+      ];
+      ada.send('one');
+      assert.equal(await bob.receive(), 'one');
+      bob.send('two');
+      assert.equal(await ada.receive(), 'two');
+      const lost = await open(run(), '/room/7?after=nonsense');
+      if (name === 'topics.ts') {
+        assert.match(String(await lost.receive()), /^\{"reload":"[\w-]+\.2"\}$/);
+        const [status, position] = await get(run(), '/announce/7', { method: 'POST', body: 'hear' });
+        assert.equal(status, 200);
+        for (const client of [ada, bob, lost]) assert.equal(await client.receive(), 'hear');
+        const late = await open(run(), `/room/7?after=${position.replace(/\d+$/, '0')}`);
+        for (const body of ['one', 'two', 'hear']) assert.equal(await late.receive(), body);
+        await leave(late);
+      }
+      await leave(ada, bob, eve, lost);
+    });
+  });
+}
+
 example(
   'many-cores.ts',
   (run) => {
@@ -151,6 +179,28 @@ describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
       { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     );
     assert.match(report, /^# pass [1-9]\d$/m);
+  });
+});
+
+// Not in its group, which does not run where there is no Redis.
+tested.add('many-machines-redis.ts');
+describe('docs/examples/many-machines-redis.ts', { ...TIMEOUT, ...skipWithoutRedis() }, () => {
+  it('passes what is said in a room to those who are connected to another process', async () => {
+    const redis = await RedisServer.start();
+    const env = { REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+    const starting = [0, 1].map(() => ExampleProcess.start('many-machines-redis.ts', env));
+    try {
+      const clients = await Promise.all(starting.map(async (run) => open(await run, '/room/7')));
+      for (const client of clients) assert.equal(await client.receive(), 'welcome');
+      clients[0]!.send('from the one');
+      assert.equal(await clients[1]!.receive(), 'from the one');
+      clients[1]!.send('from the other');
+      assert.equal(await clients[0]!.receive(), 'from the other');
+      await leave(...clients);
+    } finally {
+      for (const run of await Promise.allSettled(starting)) if (run.status === 'fulfilled') await run.value.stop();
+      await redis.stop();
+    }
   });
 });
 

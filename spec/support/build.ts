@@ -81,6 +81,7 @@ async function bundle(entries: readonly Entry[]): Promise<void> {
     outdir: DIST,
     bundle: true,
     minifyWhitespace: true,
+    minifySyntax: true,
     lineLimit: 120,
     splitting: true,
     platform: 'node',

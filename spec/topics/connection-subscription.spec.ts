@@ -9,8 +9,9 @@ import {
 } from '../../lib/errors.ts';
 import type { TopicConnection, TopicWire } from '../../lib/topics/connection-subscription.ts';
 import { Topics } from '../../lib/topics/topics.ts';
+import { collectGarbage } from '../channel/collect-garbage.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { type Deferred, defer, settle } from '../support/watchdog.ts';
+import { type Deferred, defer, settle, until } from '../support/watchdog.ts';
 import { Hub } from './faulty-broker.ts';
 
 afterEach(cleanUp);
@@ -109,6 +110,29 @@ describe('a connection in a topic', () => {
     assert.equal(topics.part(connection, 'b'), false);
     await topics.publish('b', '1');
     assert.deepEqual(connection.sent, []);
+  });
+
+  it('is held by nothing once it is over', async () => {
+    const topics = make({ historyMessages: 10, capacity: 2 });
+    const refs = await (async () => {
+      const connections = [new TestConnection(), new TestConnection()];
+      for (const connection of connections) {
+        await topics.join(connection, 'a');
+        await topics.publishFrom(connection, 'a', '1');
+        connection.room = 0;
+      }
+      // Behind, and out of the ring.
+      await publish(topics, 1, 5);
+      for (const connection of connections) {
+        connection.end();
+        topics.forget(connection);
+      }
+      return connections.map((connection) => new WeakRef(connection));
+    })();
+    await until('they are gone', () => {
+      collectGarbage();
+      return refs.every((ref) => ref.deref() === undefined);
+    });
   });
 
   it('is held back alone when its client does not read, and goes on from there', async () => {
