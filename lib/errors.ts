@@ -276,6 +276,11 @@ const ERROR_TABLE = {
     message:
       'only a WebSocket that is open can subscribe to a topic: do it in onWebsocketConnected, or behind a message',
   },
+  WS_ERR_POSITIONS_ONE_TOPIC: {
+    class: 'InvalidStateError',
+    message:
+      'a connection with the subprotocol positions.hyperlane has one position, and so one topic: unsubscribe from the other one first, or have the page open a connection for each',
+  },
   WS_ERR_RECEIVE_WITHDRAWN: {
     class: 'InvalidStateError',
     message: 'this receive lost a select and was withdrawn: start a new one for the next select or await',

@@ -65,16 +65,20 @@ export type {
 } from './topics/broker.ts';
 export type { ConnectionSubscription } from './topics/connection-subscription.ts';
 export type { Position } from './topics/position.ts';
+export type { Presence } from './topics/presence.ts';
+export type { PresenceStats } from './topics/presence-book.ts';
+export type { PresenceChange, PresenceEvent, PresenceSnapshot } from './topics/presence-room.ts';
 export type { HistoryPage } from './topics/read-history.ts';
+export type {
+  ConnectionSubscribeOptions,
+  PresenceSeat,
+  PublishOptions,
+  SubscribeOptions,
+} from './topics/subscribe-options.ts';
 export type { TopicMessage } from './topics/topic-entry.ts';
 export { pointToGroup, pointToPoint } from './topics/topic-names.ts';
 export type { WhenBehind } from './topics/topic-reader.ts';
 export type { TopicSubscription } from './topics/topic-subscription.ts';
-export {
-  type ConnectionSubscribeOptions,
-  type PublishOptions,
-  type SubscribeOptions,
-  Topics,
-  type TopicsStats,
-} from './topics/topics.ts';
+export type { TopicsStats } from './topics/topic-tally.ts';
+export { Topics } from './topics/topics.ts';
 export type { TopicsOptions } from './topics/topics-options.ts';

@@ -1,7 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { Duplex } from 'node:stream';
 import type { ConnectionLimits } from '../../lib/net/limits.ts';
-import { BINARY } from '../e2e/frames.ts';
+import { TEXT } from '../e2e/frames.ts';
 import type { CodecCase, Env, Work } from './case.ts';
 import { makeStream } from './stream.ts';
 
@@ -38,11 +38,11 @@ class Sink extends Duplex {
   }
 }
 
-/** Messages in and out of one connection, without the system below and the handlers above: 32 of 20 bytes a read. */
+/** Messages in and out of one connection, without the system below and the handlers above: 32 of 20 bytes of text a read. */
 async function echo({ lib }: Env): Promise<Work> {
   const { Connection } = await lib<ConnectionModule>('net/connection.js');
   const { receiveBuffer } = await lib<MaskSimd>('codec/mask-simd.js');
-  const { bytes } = makeStream(BINARY, 20, '64k');
+  const { bytes } = makeStream(TEXT, 20, '64k');
   const read = bytes.subarray(0, 32 * 26);
   const connection = new Connection(new Sink({ emitClose: false }), 'server', LIMITS);
   let sum = 0;
@@ -83,7 +83,7 @@ function observe(): void {
 export const connectionCases: readonly CodecCase[] = [
   {
     name: 'connection',
-    title: 'a message in and out of a connection, 20 B',
+    title: 'a text in and out of a connection, 20 B',
     bytes: 0,
     subjects: [
       { name: 'hyperlane', prepare: echo },

@@ -32,6 +32,7 @@ function metric(name: string, type: 'counter' | 'gauge', values: Record<string, 
 
 function readMetrics(): string {
   const { open, opened, closed, refused, traffic, bufferedBytes } = server.stats();
+  const { published, received, recovered, dropped, gaps } = server.topics.stats();
   const messages = { in: traffic.messagesReceived, out: traffic.messagesSent };
   const bytes = { in: traffic.bytesReceived, out: traffic.bytesSent };
   return [
@@ -42,6 +43,8 @@ function readMetrics(): string {
     metric('websocket_messages_total', 'counter', messages, 'direction'),
     metric('websocket_bytes_total', 'counter', bytes, 'direction'),
     metric('websocket_buffered_bytes', 'gauge', { bufferedBytes }),
+    metric('topic_messages_total', 'counter', { published, received, recovered, dropped }, 'what'),
+    metric('topic_gaps_total', 'counter', { gaps }),
   ].join('');
 }
 // #endregion prometheus

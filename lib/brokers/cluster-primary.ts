@@ -113,7 +113,7 @@ class Primary implements ClusterPrimary {
     this.#limits = limits;
     this.#topics = new ClusterTopics(limits);
     cluster.on('fork', this.#attachWorker);
-    for (const worker of Object.values(cluster.workers ?? {})) if (worker !== undefined) this.#attachWorker(worker);
+    for (const worker of Object.values(cluster.workers!)) this.#attachWorker(worker!);
   }
 
   stats(): ClusterPrimaryStats {

@@ -6,8 +6,6 @@ import type { NatsOrder, OrderEvents } from './nats-orders.ts';
 import { type NatsStream, StreamGoneError, saysGone } from './nats-stream.ts';
 import { hashOfId, lastWordOf } from './nats-subjects.ts';
 
-/** How many checks lie between two questions for a topic in which nothing happens. */
-const ROUNDS = 30;
 /** How many topics are asked for at once, at most. */
 const AT_ONCE = 100;
 /** How often a page is asked for that has less than it should. */
@@ -23,19 +21,28 @@ const TRIES = 3;
 export class JetStreamOrder implements NatsOrder {
   readonly #stream: NatsStream;
   readonly #events: OrderEvents;
+  readonly #quietChecks: number;
   readonly #followed = new Map<string, FollowedTopic>();
   #round = 0;
+  /** The epoch has become another one, and nobody was told yet. */
+  #isAnother = false;
 
-  constructor(stream: NatsStream, events: OrderEvents) {
+  /** @param quietChecks - after how many checks a topic in which nothing happens is asked for */
+  constructor(stream: NatsStream, events: OrderEvents, quietChecks: number) {
     this.#stream = stream;
+    this.#quietChecks = quietChecks;
     this.#events = events;
   }
 
   async check(): Promise<boolean> {
-    const isAnother = await this.#stream.check();
+    await this.#stream.check(() => {
+      this.#isAnother = true;
+      for (const followed of this.#followed.values()) followed.forget();
+    });
     this.#round++;
-    if (isAnother) for (const followed of this.#followed.values()) followed.forget();
-    else await this.#confirm();
+    const isAnother = this.#isAnother;
+    if (!isAnother) await this.#confirm();
+    this.#isAnother = false;
     return isAnother;
   }
 
@@ -52,7 +59,7 @@ export class JetStreamOrder implements NatsOrder {
   async #confirm(): Promise<void> {
     const due: Promise<void>[] = [];
     for (const [topic, followed] of this.#followed) {
-      if (followed.newest === undefined || this.#round - followed.round < ROUNDS) continue;
+      if (followed.newest === undefined || this.#round - followed.round < this.#quietChecks) continue;
       due.push(this.#confirmOne(topic, followed));
       if (due.length === AT_ONCE) break;
     }
@@ -90,8 +97,9 @@ export class JetStreamOrder implements NatsOrder {
   /** What came before a message when JetStream keeps nothing else of its topic: nothing, or what has been forgotten since. */
   #previousOf(offset: number, { newest, confirmed }: FollowedTopic): number {
     // What came behind `confirmed` has not been forgotten: so there was nothing.
-    if (newest !== undefined && newest < offset && confirmed >= this.#stream.firstSeq - 1) return newest;
-    return offset - 1;
+    const { firstSeq } = this.#stream;
+    if (newest === undefined || newest >= offset || confirmed < firstSeq - 1) return offset - 1;
+    return Math.min(newest, firstSeq - 1);
   }
 
   subscribe(topic: string): Promise<BrokerTop> {
@@ -108,7 +116,7 @@ export class JetStreamOrder implements NatsOrder {
     const subject = this.#stream.subjectOf(topic);
     const followed = this.#followed.get(topic);
     const last = await this.#stream.last(subject);
-    const offset = last?.seq ?? (await this.#topOfEmpty(subject, followed, lastSeq));
+    const offset = last?.seq ?? (await this.#topOfQuiet(subject, followed));
     if (epoch === this.#stream.epoch) followed?.stand(offset, lastSeq, this.#round);
     return { epoch, offset };
   }
@@ -133,14 +141,12 @@ export class JetStreamOrder implements NatsOrder {
     }
   }
 
-  /**
-   * The top of a topic of which nothing is kept. It is no less than what it was before, so nothing can be told of a message that was
-   * forgotten; and the higher it is, the longer it is known that nothing came since.
-   */
-  async #topOfEmpty(subject: string, followed: FollowedTopic | undefined, lastSeq: number): Promise<number> {
+  /** The top of a topic of which nothing is kept: what it was, if nothing came since. */
+  async #topOfQuiet(subject: string, followed: FollowedTopic | undefined): Promise<number> {
     const { newest, confirmed = 0 } = followed ?? {};
-    if (newest !== undefined && (await this.#stream.allBehind(subject, confirmed)) === confirmed) return newest;
-    return this.#stream.firstSeq <= 1 ? 0 : lastSeq;
+    if (newest === undefined) return this.#stream.quietTop;
+    const { behind } = await this.#stream.allBehind(subject, confirmed);
+    return behind === confirmed ? newest : this.#stream.quietTop;
   }
 
   unsubscribe(topic: string): void {
@@ -169,14 +175,17 @@ export class JetStreamOrder implements NatsOrder {
       if (last.seq <= after) return { epoch, offset: last.seq, messages: [] };
       const kept = next?.seq === last.seq ? [last] : await this.#stream.page(subject, after, last.seq, limit);
       // What is forgotten while it is read leaves holes: so it is asked behind it.
-      let previous = await this.#stream.allBehind(subject, after);
-      const messages: BrokerMessage[] = [];
-      for (const { seq, data } of kept) {
-        if (seq <= previous) continue;
-        messages.push({ offset: seq, previous, data });
+      const { behind, oldest } = await this.#stream.allBehind(subject, after);
+      let certain = kept.filter(({ seq }) => seq > behind);
+      // All that was read is forgotten meanwhile: this one is what comes behind it.
+      if (certain.length === 0 && behind > after && oldest !== undefined) certain = [oldest];
+      let previous = behind;
+      const messages: BrokerMessage[] = certain.map(({ seq, data }) => {
+        const message = { offset: seq, previous, data };
         previous = seq;
-      }
-      // Otherwise what was the last is forgotten since, or the server that was asked does not have it yet.
+        return message;
+      });
+      // Otherwise what was the last was purged, or the server that was asked does not have it yet.
       if (messages.length > 0) return { epoch, offset: Math.max(last.seq, previous), messages };
     }
     throw unavailable('JetStream does not give the messages that it says it keeps');
@@ -187,7 +196,7 @@ export class JetStreamOrder implements NatsOrder {
    * before it was seen that nothing is kept: what came since is behind it.
    */
   async #standing(subject: string, after: number, lastSeq: number): Promise<number> {
-    const behind = await this.#stream.allBehind(subject, after);
+    const { behind } = await this.#stream.allBehind(subject, after);
     // So far the stream has never been.
     if (after > this.#stream.lastSeq) return lastSeq;
     return behind === after ? after : Math.max(lastSeq, after + 1);

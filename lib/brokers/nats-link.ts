@@ -8,9 +8,11 @@ export interface NatsTiming {
   readonly checkMs: number;
   /** For how long an answer is waited for, in milliseconds. */
   readonly answerMs: number;
+  /** After how many checks a topic in which nothing happens is asked for. */
+  readonly quietChecks: number;
 }
 
-export const NATS_TIMING: NatsTiming = { checkMs: 2000, answerMs: 4000 };
+export const NATS_TIMING: NatsTiming = { checkMs: 2000, answerMs: 4000, quietChecks: 30 };
 
 /** What a link tells. */
 export interface NatsLinkEvents {

@@ -50,8 +50,10 @@ const DAY_MS = 86_400_000;
 const NS_PER_MS = 1_000_000;
 /** For how long JetStream knows an id again. */
 const ID_MS = 300_000;
-/** How many marks of the time there are, at least, among what is kept. */
-const CLOCKS = 24;
+/** How many marks of the time there are among what is kept. */
+const CLOCKS = 4;
+/** How long the deletion of a stream may take, in milliseconds. */
+const DELETION_MS = 500;
 const NO_STREAM = 10_059;
 const NO_MESSAGE = 10_037;
 const NAME_TAKEN = 10_058;
@@ -62,7 +64,7 @@ const NAME_TAKEN = 10_058;
  *
  * A stream forgets the oldest messages of a topic when there are more than its limit, and of all topics when they are older than
  * `keepMs`. To tell whether anything behind an offset was forgotten by age, `firstSeq` must not be pushed on by topics that forget
- * by number: so there is a mark of the time among the messages, one an hour, which stays until it is as old.
+ * by number: so there are marks of the time among the messages, which stay until they are as old.
  */
 export class NatsStream {
   /** Another one when what was kept is lost, even if only its end is. */
@@ -70,7 +72,7 @@ export class NatsStream {
   /** A word of its own for each stream that was made: of a subject in it nobody takes another stream for this one. */
   life = '';
   /** As of the last check: the first message that is kept, and the last one there was. */
-  firstSeq = 0;
+  firstSeq = 1;
   lastSeq = 0;
   /** How many messages of a topic are kept. */
   limit = 1;
@@ -81,6 +83,7 @@ export class NatsStream {
   readonly #settings: BrokerSettings;
   /** The last message that this process knows of. */
   #seen = 0;
+  #losses = 0;
   #clock = { time: 0, seq: 0 };
 
   constructor(link: NatsLink, subjects: NatsSubjects, options: NatsStreamOptions, settings: BrokerSettings) {
@@ -99,9 +102,9 @@ export class NatsStream {
   /**
    * Looks at the stream, and makes it where there is none.
    *
-   * @returns whether the epoch is another one than before
+   * @param onAnother - is told in the moment in which the epoch becomes another one
    */
-  async check(): Promise<boolean> {
+  async check(onAnother: () => void): Promise<void> {
     const before = this.#seen;
     let info = await this.#lookOrMake();
     const life = this.#lifeOf(info);
@@ -113,18 +116,20 @@ export class NatsStream {
       await sleep(200);
       info = await this.#look();
     }
-    if (info.state.last_seq < seen) info = await this.#countLoss(info);
-    this.epoch = `${life}-${lossesOf(info)}`;
+    // Unless another process has counted it already.
+    if (info.state.last_seq < seen && lossesOf(info) === this.#losses) info = await this.#countLoss(info);
+    this.#losses = lossesOf(info);
+    this.epoch = `${life}-${this.#losses}`;
     if (this.epoch !== epoch) this.#seen = 0;
     this.life = life;
     this.#take(info);
+    if (epoch !== '' && epoch !== this.epoch) onAnother();
     await this.#markTime();
-    return epoch !== '' && epoch !== this.epoch;
   }
 
   #take({ config, state }: StreamInfo): void {
     this.limit = config.max_msgs_per_subject;
-    this.firstSeq = state.first_seq;
+    this.firstSeq = Math.max(1, state.first_seq);
     this.lastSeq = state.last_seq;
     this.saw(state.last_seq);
   }
@@ -140,6 +145,8 @@ export class NatsStream {
         );
       }
       if (!isApiError(error, NO_STREAM)) throw error;
+      // Of a stream that is being deleted a server may still remove files when it has another one of the same name already.
+      if (this.life !== '') await sleep(DELETION_MS);
       return this.#make();
     }
   }
@@ -214,12 +221,21 @@ export class NatsStream {
     const headers = headersOf('Nats-Expected-Last-Subject-Sequence', '0');
     const answer = parse<PublishAnswer>(await this.#link.request(subject, EMPTY, headers));
     if (answer.seq > 0) this.saw(answer.seq);
-    this.#clock = { time, seq: answer.seq > 0 ? answer.seq : this.lastSeq };
+    const seq = answer.seq > 0 ? answer.seq : (await this.last(subject))?.seq;
+    this.#clock = { time, seq: seq ?? this.lastSeq };
   }
 
   /** The subject of a topic, as long as the stream is this one. */
   subjectOf(topic: string): string {
     return this.#subjects.keptOf(topic, this.life);
+  }
+
+  /**
+   * Where a topic stands of which nothing is kept: the same for all processes, and for long, so that who comes back has missed
+   * nothing where nothing was. What came behind the last mark of the time would be there still.
+   */
+  get quietTop(): number {
+    return this.firstSeq <= 1 ? 0 : Math.max(this.#clock.seq, this.firstSeq - 1);
   }
 
   /** Stores a message. @returns its number, or that of the first with the same id */
@@ -245,15 +261,16 @@ export class NatsStream {
    * Behind which number all messages of a subject are kept still. It is `after` where that is certain, and else the one before
    * the oldest that is kept: it is always the oldest of a subject that is forgotten.
    */
-  async allBehind(subject: string, after: number): Promise<number> {
-    const first = await this.next(subject, 1);
-    if (first !== undefined && first.seq <= after) return after;
+  async allBehind(subject: string, after: number): Promise<{ behind: number; oldest: KeptMessage | undefined }> {
+    const oldest = await this.next(subject, 1);
+    if (oldest !== undefined && oldest.seq <= after) return { behind: after, oldest };
     const info = await this.#api<StreamInfo>(`STREAM.INFO.${this.#subjects.stream}`, { subjects_filter: subject });
     if (this.#lifeOf(info) !== this.life) throw new StreamGoneError();
     this.#take(info);
     // By age, or with a purge, goes what is before the first of all topics; by number only what is one too many of its topic.
     const hasAll = after >= info.state.first_seq - 1 && (info.state.subjects?.[subject] ?? 0) < this.limit;
-    return hasAll ? after : first === undefined ? Number.POSITIVE_INFINITY : first.seq - 1;
+    const before = oldest === undefined ? Number.POSITIVE_INFINITY : oldest.seq - 1;
+    return { behind: hasAll ? after : before, oldest };
   }
 
   /** From the leader alone: the others of a cluster may be behind. */

@@ -92,7 +92,7 @@ export class NatsBroker implements Broker {
     const options = this.#jetstream === true ? {} : this.#jetstream;
     if (options === false && settings.historyMessages === 0) return new CoreOrder(link, this.#subjects, events);
     const stream = new NatsStream(link, this.#subjects, options === false ? {} : options, settings);
-    return new JetStreamOrder(stream, events);
+    return new JetStreamOrder(stream, events, this.#timing.quietChecks);
   }
 
   /** One at a time. */

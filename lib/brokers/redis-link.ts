@@ -98,19 +98,18 @@ export class RedisLink {
     return this.#sharded ? 'SPUBLISH' : 'PUBLISH';
   }
 
-  async publish(channel: string, bytes: RedisArguments[number], sharded: boolean): Promise<void> {
+  async publish(channel: string, bytes: RedisArguments[number]): Promise<void> {
     try {
-      await this.#commands.command([sharded && this.#sharded ? 'spublish' : 'publish', channel, bytes]);
+      await this.#commands.command([this.#isSharded(channel) ? 'spublish' : 'publish', channel, bytes]);
     } catch (error) {
       throw this.#judge(error);
     }
   }
 
-  /** @param sharded - for a channel of a topic; it is so on a Redis Cluster only, from version 7 on */
-  async subscribe(channel: string, sharded: boolean): Promise<void> {
+  async subscribe(channel: string): Promise<void> {
     let subscribed = this.#channels.get(channel);
     if (subscribed === undefined) {
-      subscribed = this.#subscriber.subscribe(channel, sharded && this.#sharded);
+      subscribed = this.#subscriber.subscribe(channel, this.#isSharded(channel));
       this.#channels.set(channel, subscribed);
     }
     try {
@@ -121,8 +120,13 @@ export class RedisLink {
     }
   }
 
-  async unsubscribe(channel: string, sharded: boolean): Promise<void> {
-    if (this.#channels.delete(channel)) await this.#subscriber.unsubscribe(channel, sharded && this.#sharded);
+  async unsubscribe(channel: string): Promise<void> {
+    if (this.#channels.delete(channel)) await this.#subscriber.unsubscribe(channel, this.#isSharded(channel));
+  }
+
+  /** The channels of topics have a hash tag, by which they belong to one server; that of all has none. */
+  #isSharded(channel: string): boolean {
+    return this.#sharded && channel.includes('{');
   }
 
   destroy(): void {

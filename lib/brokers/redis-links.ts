@@ -44,16 +44,20 @@ export class RedisLinks {
     const destroy = (what: Destroyables): void => {
       for (const one of what) one.destroy();
     };
+    let isLost = false;
     lost.catch(() => {
+      isLost = true;
       closing.removeEventListener('abort', close);
       destroy(made);
     });
     const connect = async (): Promise<RedisLinks> => {
       const servers = await source.findServers(found);
+      // Nobody would destroy what is made from now on.
+      if (isLost) return lost;
       const all: RedisConnectionEvents = { message: events.message, lost: lose };
       const links = await Promise.all(servers.map((server) => RedisLink.open(server, timeoutMs, all, made)));
       const whole = new RedisLinks(links);
-      await whole.first.subscribe(everyone, false);
+      await whole.first.subscribe(everyone);
       return whole;
     };
     const timer = setTimeout(() => lose(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);

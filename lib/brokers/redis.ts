@@ -34,8 +34,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** What a timer of Node can wait, and a century. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_MS = 36_525 * DAY_MS;
-/** For how long an id is known. */
-const ID_MS = 5 * 60 * 1000;
+/** For how long an id is known, for scripts: five minutes. */
+const ID_MS = '300000';
 /** The longest wait before the next attempt to connect: with what an attempt takes, topics work within 2 s of Redis' return. */
 const MAX_WAIT_MS = 1000;
 /** For how long behind a loss calls wait for the connection, as it mostly is there again at once; later ones are refused at once. */
@@ -61,7 +61,10 @@ class RedisBroker implements Broker {
   readonly #epochs = randomBytes(12).toString('base64url');
   #epochCount = 0;
   #events: BrokerEvents | undefined;
-  #settings: BrokerSettings = { historyMessages: 0, historyMs: 0 };
+  /** How many messages are kept, and how long those and the top of their topic are, in milliseconds: for scripts. */
+  #historyMessages = '0';
+  #keptMs = '0';
+  #topMs = '0';
   /** The links while they are there. */
   #links: RedisLinks | undefined;
   /** Settled when they are there again, when that has taken too long, or by `close`. */
@@ -88,40 +91,43 @@ class RedisBroker implements Broker {
     this.#forgetAfterMs = Math.ceil(forgetAfterMs);
   }
 
-  async open(events: BrokerEvents, settings: BrokerSettings): Promise<void> {
-    this.#settings = settings;
+  async open(events: BrokerEvents, { historyMessages, historyMs }: BrokerSettings): Promise<void> {
+    const keptMs = Math.ceil(Math.min(historyMs, MAX_MS));
+    this.#historyMessages = String(historyMessages);
+    this.#keptMs = String(keptMs);
+    // Offsets outlive the messages that have them.
+    this.#topMs = String(Math.max(this.#forgetAfterMs, keptMs));
     this.#events = events;
     try {
       this.#enter(await this.#connect());
     } catch (error) {
-      this.#events = undefined;
+      await this.close();
       throw unavailable('cannot connect to Redis', error);
     }
   }
 
   async subscribe(topic: string): Promise<BrokerTop> {
-    return this.#ask(topic, async (link) => {
-      await link.subscribe(this.#names.channelOf(topic), true);
+    return this.#ask(topic, async (link, channel) => {
+      await link.subscribe(channel);
       return readPlace(await link.run(TOP_SCRIPT, this.#names.keysOf(topic), this.#standing(link)));
     });
   }
 
   async unsubscribe(topic: string): Promise<void> {
     // With the links, its subscriptions have gone.
-    if (this.#links !== undefined)
-      await this.#ask(topic, (link) => link.unsubscribe(this.#names.channelOf(topic), true));
+    if (this.#links !== undefined) await this.#ask(topic, (link, channel) => link.unsubscribe(channel));
   }
 
   async publish(topic: string, data: Uint8Array, id: string | undefined): Promise<BrokerTop> {
-    return this.#ask(topic, async (link) => {
+    return this.#ask(topic, async (link, channel) => {
       const place = await link.run(PUBLISH_SCRIPT, this.#names.keysOf(topic, id), [
         ...this.#standing(link),
         viewOf(data),
-        this.#names.channelOf(topic),
+        channel,
         link.publishCommand,
-        String(this.#settings.historyMessages),
-        String(this.#keptMs),
-        String(ID_MS),
+        this.#historyMessages,
+        this.#keptMs,
+        ID_MS,
       ]);
       return readPlace(place);
     });
@@ -133,7 +139,7 @@ class RedisBroker implements Broker {
         ...this.#standing(link),
         String(after),
         String(limit),
-        String(this.#keptMs),
+        this.#keptMs,
       ])) as Uint8Array[];
       const messages: BrokerMessage[] = [];
       for (let index = 0; index < found.length; index += 2) {
@@ -145,12 +151,7 @@ class RedisBroker implements Broker {
   }
 
   async signal(topic: string | undefined, data: Uint8Array): Promise<void> {
-    const bytes = encodeSignal(data);
-    await this.#ask(topic, (link) =>
-      topic === undefined
-        ? link.publish(this.#names.everyone, bytes, false)
-        : link.publish(this.#names.channelOf(topic), bytes, true),
-    );
+    await this.#ask(topic, (link, channel) => link.publish(channel, encodeSignal(data)));
   }
 
   async close(): Promise<void> {
@@ -164,25 +165,20 @@ class RedisBroker implements Broker {
     this.#returning.reject(closed);
   }
 
-  /** Asks the server that has a topic; waits for it a little where the connection is lost. */
-  async #ask<T>(topic: string | undefined, question: (link: RedisLink) => Promise<T>): Promise<T> {
+  /** Asks the server that has a topic, or the channel for all; waits for it a little where the connection is lost. */
+  async #ask<T>(topic: string | undefined, question: (link: RedisLink, channel: string) => Promise<T>): Promise<T> {
     const links = this.#links ?? (await this.#returning.promise);
+    const channel = topic === undefined ? this.#names.everyone : this.#names.channelOf(topic);
     try {
-      return await question(topic === undefined ? links.first : links.of(this.#names.channelOf(topic)));
+      return await question(topic === undefined ? links.first : links.of(channel), channel);
     } catch (error) {
       throw unavailable('Redis did not do it', error);
     }
   }
 
   /** The first arguments of all scripts. */
-  #standing(link: RedisLink): string[] {
-    const forgetMs = Math.max(this.#forgetAfterMs, this.#keptMs);
-    return [link.runId, `${this.#epochs}${(this.#epochCount++).toString(36)}`, String(forgetMs)];
-  }
-
-  /** For how long messages are kept, in whole milliseconds: never longer than their topic is remembered. */
-  get #keptMs(): number {
-    return Math.ceil(Math.min(this.#settings.historyMs, MAX_MS));
+  #standing(link: RedisLink): [run: string, epoch: string, topMs: string] {
+    return [link.runId, `${this.#epochs}${(this.#epochCount++).toString(36)}`, this.#topMs];
   }
 
   #connect(): Promise<RedisLinks> {

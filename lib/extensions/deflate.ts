@@ -40,6 +40,13 @@ export class Deflater {
   #lastText: string | undefined;
   #lastTextBytes = 0;
   #lastResult: Deflated;
+  /** The same of bytes: a copy of them, in memory that is used again. */
+  #lastBytes: Buffer | undefined;
+  #lastBytesLength = 0;
+  #lastBytesResult: Deflated;
+  /** The large message that was given to the thread pool last, until the end of the turn. */
+  #lastLarge: string | Uint8Array | undefined;
+  #lastLargeResult: Promise<Deflated> | undefined;
 
   constructor({ windowBits, level, memLevel }: DeflateSettings, takeover: boolean) {
     this.#options = {
@@ -73,7 +80,8 @@ export class Deflater {
   /** A text that is sent to many connections in a row is compressed once: 5 µs for 1 KiB become 0.1. */
   #deflateText(text: string, minBytes: number): Deflated | Promise<Deflated> {
     if (text.length * MAX_BYTES_PER_CHARACTER < minBytes) return undefined;
-    if (text.length > MAX_IN_PLACE_BYTES || !canUseHandles()) return this.#deflateBytes(Buffer.from(text), minBytes);
+    if (text.length > MAX_IN_PLACE_BYTES) return this.#deflateLarge(text, minBytes);
+    if (!canUseHandles()) return this.#deflateBytes(Buffer.from(text), minBytes);
     if (text === this.#lastText && this.#lastTextBytes >= minBytes) return this.#lastResult;
     const length = inputScratch.write(text);
     if (length < minBytes || length === 0) return undefined;
@@ -90,8 +98,41 @@ export class Deflater {
   #deflateBytes(bytes: Uint8Array, minBytes: number): Deflated | Promise<Deflated> {
     const length = bytes.byteLength;
     if (length < minBytes || length === 0) return undefined;
-    if (length > MAX_IN_PLACE_BYTES || !canUseHandles()) return this.#deflateInPool(bytes);
-    return this.#deflateInPlace(bytes, length);
+    if (length > MAX_IN_PLACE_BYTES || !canUseHandles()) return this.#deflateLarge(bytes, minBytes);
+    if (this.#takeover) return this.#deflateInPlace(bytes, length);
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+    if (this.#isLast(view)) return this.#lastBytesResult;
+    this.#lastBytes ??= Buffer.alloc(MAX_IN_PLACE_BYTES);
+    this.#lastBytes.set(view);
+    this.#lastBytesLength = length;
+    this.#lastBytesResult = this.#deflateInPlace(bytes, length);
+    return this.#lastBytesResult;
+  }
+
+  /** Whether these bytes were compressed last. To compare them takes a hundredth of that. */
+  #isLast(bytes: Buffer): boolean {
+    const length = this.#lastBytesLength;
+    return bytes.length === length && this.#lastBytes!.compare(bytes, 0, length, 0, length) === 0;
+  }
+
+  /** One that is sent to many connections in one turn is given to the thread pool once: it must not change meanwhile anyway. */
+  #deflateLarge(data: string | Uint8Array, minBytes: number): Deflated | Promise<Deflated> {
+    if (this.#lastLargeResult !== undefined && data === this.#lastLarge) return this.#lastLargeResult;
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    if (bytes.byteLength < minBytes) return undefined;
+    const result = this.#deflateInPool(bytes);
+    // Of short bytes nobody is asked to leave them unchanged.
+    const isSteady = typeof data === 'string' || bytes.byteLength > MAX_IN_PLACE_BYTES;
+    if (this.#takeover || !isSteady) return result;
+    if (this.#lastLarge === undefined) setImmediate(() => this.#forgetLarge());
+    this.#lastLarge = data;
+    this.#lastLargeResult = result;
+    return result;
+  }
+
+  #forgetLarge(): void {
+    this.#lastLarge = undefined;
+    this.#lastLargeResult = undefined;
   }
 
   #deflateInPlace(bytes: Uint8Array, length: number): Deflated {

@@ -226,8 +226,7 @@ export class Connection {
     }
     this.#liveness.active();
     const sent = this.#outbox.send(data, compress);
-    this.#messagesSent++;
-    if (messageSent.hasSubscribers) messageSent.publish({ connection: this.#shown, data });
+    this.#countSent(data);
     return sent;
   }
 
@@ -246,7 +245,7 @@ export class Connection {
     if (!this.hasRoom()) return false;
     this.#liveness.active();
     this.#protocol.sendMessage(data);
-    this.#messagesSent++;
+    this.#countSent(data);
     return true;
   }
 
@@ -595,6 +594,11 @@ export class Connection {
   /** What those are shown who look on. */
   get #shown(): ObservedConnection {
     return this.#owner?.shown as ObservedConnection;
+  }
+
+  #countSent(data: string | Uint8Array): void {
+    this.#messagesSent++;
+    if (messageSent.hasSubscribers) messageSent.publish({ connection: this.#shown, data });
   }
 
   /** Counts a message that is read, and has this connection wait for others when there were enough. */

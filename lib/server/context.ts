@@ -6,7 +6,7 @@ import { InvalidStateError } from '../errors.ts';
 import { rejected, unwatched } from '../net/promises.ts';
 import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
 import type { Position } from '../topics/position.ts';
-import type { ConnectionSubscribeOptions, PublishOptions } from '../topics/topics.ts';
+import type { ConnectionSubscribeOptions, PublishOptions } from '../topics/subscribe-options.ts';
 import { warnOnce } from '../warnings.ts';
 import type { ServerConnection } from './connections.ts';
 import type { CookieOptions } from './cookies.ts';

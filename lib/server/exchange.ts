@@ -1,5 +1,6 @@
 import type { ConnectionSubscription, TopicConnection } from '../topics/connection-subscription.ts';
-import type { ConnectionSubscribeOptions, Topics } from '../topics/topics.ts';
+import type { ConnectionSubscribeOptions } from '../topics/subscribe-options.ts';
+import type { Topics } from '../topics/topics.ts';
 import type { Context } from './context.ts';
 import type { ServerConnection } from './connections.ts';
 import type { RequestHead } from './request-head.ts';

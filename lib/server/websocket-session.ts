@@ -14,7 +14,9 @@ import type { ConnectionEnd } from '../net/connection-end.ts';
 import type { ConnectionLimits } from '../net/limits.ts';
 import { RESOLVED, rejected } from '../net/promises.ts';
 import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
-import type { ConnectionSubscribeOptions, Topics } from '../topics/topics.ts';
+import { wireOf } from '../topics/positions-wire.ts';
+import type { ConnectionSubscribeOptions } from '../topics/subscribe-options.ts';
+import type { Topics } from '../topics/topics.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Acceptance } from './accept.ts';
 import { BodyRefusal } from './body-schema.ts';
@@ -195,7 +197,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
 
   subscribe(ctx: Context, topic: string, options: ConnectionSubscribeOptions = {}): Promise<ConnectionSubscription> {
     const { onGap } = options;
-    if (onGap === undefined) return this.topics.join(this.#connection, topic, options);
+    const wire = wireOf(this.#connection.subprotocol);
+    if (onGap === undefined) return this.topics.join(this.#connection, topic, options, wire);
     const tell = async (gap: GapError) => {
       try {
         await onGap(gap);
@@ -203,7 +206,7 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
         this.#fail(error, ctx);
       }
     };
-    return this.topics.join(this.#connection, topic, { ...options, onGap: (gap) => void tell(gap) });
+    return this.topics.join(this.#connection, topic, { ...options, onGap: (gap) => void tell(gap) }, wire);
   }
 
   close(response: Response | undefined, code?: number, reason?: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { brokerDown, brokerUp } from '../diagnostics.ts';
 import { BrokerError } from '../errors.ts';
 import type { TopicBackend } from './backend.ts';
 import type { Broker, BrokerEvents } from './broker.ts';
@@ -26,8 +27,10 @@ export class BrokerBackend implements TopicBackend {
   #isClosed = false;
   /** Resolves when the broker can be used; rejects with BrokerError if it cannot. */
   readonly opened: Promise<void>;
-  /** Is told of signals. Must not throw. */
+  /** Are told of signals, and how it stands with the broker. Must not throw. */
   onSignal: ((topic: string | undefined, data: Uint8Array) => void) | undefined;
+  onUp: (() => void) | undefined;
+  onDown: (() => void) | undefined;
 
   constructor(broker: Broker, { historyMessages, historyMs, capacity }: ResolvedTopicsOptions) {
     this.#broker = broker;
@@ -36,8 +39,10 @@ export class BrokerBackend implements TopicBackend {
       message: (topic, epoch, message) => this.#feeds.get(topic)?.receive(epoch, message),
       signal: (topic, data) => this.onSignal?.(topic, data),
       up: () => this.#up(),
-      down: () => {
+      down: (error) => {
         this.#isConnected = false;
+        this.onDown?.();
+        if (brokerDown.hasSubscribers) brokerDown.publish({ broker: broker.name, error });
       },
     };
     this.opened = this.#try(() => broker.open(events, { historyMessages, historyMs }));
@@ -70,7 +75,6 @@ export class BrokerBackend implements TopicBackend {
     if (feed === undefined) return;
     this.#feeds.delete(name);
     feed.close();
-    if (this.#isClosed) return;
     // One that fails has nothing told but what nobody here listens to. Behind a subscribe that is under way.
     const left = Promise.resolve(joining)
       .then(() => this.#broker.unsubscribe(name))
@@ -104,9 +108,14 @@ export class BrokerBackend implements TopicBackend {
     this.#feeds.get(topic.name)?.check();
   }
 
-  /** Passes bytes to the processes that are in a topic, or to all; whether they arrive nobody knows. */
-  signal(topic: string | undefined, data: Uint8Array): void {
-    this.opened.then(() => this.#broker.signal(topic, data)).catch(ignore);
+  /** This process: 16 hexadecimal digits. */
+  get process(): string {
+    return this.#origin.toString('hex');
+  }
+
+  /** Passes bytes to the processes that are in a topic, or to all. Resolves in any case: whether they arrive nobody knows. */
+  signal(topic: string | undefined, data: Uint8Array): Promise<void> {
+    return this.opened.then(() => this.#broker.signal(topic, data)).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -122,7 +131,9 @@ export class BrokerBackend implements TopicBackend {
 
   #up(): void {
     this.#isConnected = !this.#isClosed;
+    if (brokerUp.hasSubscribers) brokerUp.publish({ broker: this.#broker.name });
     for (const feed of this.#feeds.values()) feed.check();
+    this.onUp?.();
   }
 
   async #publish(name: string, data: Buffer, id: string | undefined): Promise<Position> {

@@ -1,6 +1,6 @@
 import { type GapError, LimitError } from '../errors.ts';
-import type { Position } from './position.ts';
-import type { Topic, TopicMember } from './topic.ts';
+import { type Position, parsePosition } from './position.ts';
+import type { Topic } from './topic.ts';
 import { type TopicEntry, TopicGap, type TopicMessage } from './topic-entry.ts';
 import { TopicReader, type WhenBehind } from './topic-reader.ts';
 
@@ -22,9 +22,11 @@ export interface TopicConnection {
 
 /** What is sent of a topic, where that is more than the bodies. */
 export interface TopicWire {
+  /** What says that nothing is missing up to a position: when it begins, and in place of a message of the connection's own. */
+  encodeStart(position: Position): string | Uint8Array;
   encode(message: TopicMessage): string | Uint8Array;
-  /** What says that messages are missing; `undefined` for nothing. */
-  encodeGap(gap: GapError): string | Uint8Array | undefined;
+  /** What says that messages are missing. */
+  encodeGap(gap: GapError): string | Uint8Array;
 }
 
 export interface ConnectionSubscriptionOptions {
@@ -39,16 +41,18 @@ export interface ConnectionSubscriptionOptions {
  * The subscription of a connection to a topic: it is sent each message as it comes, as long as it keeps up. One that does not
  * is sent nothing more until its peer has read what waits, and goes on from where it was.
  */
-export class ConnectionSubscription implements TopicMember {
+// It is a TopicMember, and does not say so: that is left out of the declarations.
+export class ConnectionSubscription {
   readonly #topic: Topic;
   readonly #connection: TopicConnection;
   /** Whose messages are not for it. */
   readonly #number: number;
   readonly #options: ConnectionSubscriptionOptions;
   readonly #release: () => void;
+  /** What is to be sent before all else. */
+  #first: string | Uint8Array | undefined;
   /** Reads for it while it is behind. */
   #reader: TopicReader | undefined;
-  #isWaiting = false;
   #dropped = 0;
   /** Where it stood when it ended. */
   #end: Position | undefined;
@@ -77,8 +81,10 @@ export class ConnectionSubscription implements TopicMember {
   /** Begins, once the topic is there. @internal */
   start(): void {
     this.#topic.add(this);
-    if (this.#options.after === undefined) return;
-    this.#beginReading(this.#options.after);
+    const { after, wire } = this.#options;
+    if (wire !== undefined) this.#first = wire.encodeStart(this.#placeOf(after));
+    if (after === undefined && wire === undefined) return;
+    this.#beginReading(after);
     this.#pump();
   }
 
@@ -119,9 +125,10 @@ export class ConnectionSubscription implements TopicMember {
 
   /** @internal */
   deliver(message: TopicMessage): void {
-    if (this.#reader !== undefined || message.sender === this.#number) return;
+    if (this.#reader !== undefined) return;
     const { wire } = this.#options;
-    if (this.#connection.offer(wire === undefined ? message.body : wire.encode(message))) return;
+    if (wire === undefined && message.sender === this.#number) return;
+    if (this.#connection.offer(wire === undefined ? message.body : this.#encode(message, wire))) return;
     // It is not in the ring yet: reading begins with what is there when there is room again.
     this.#beginReading(undefined);
     this.#wait();
@@ -129,7 +136,20 @@ export class ConnectionSubscription implements TopicMember {
 
   /** @internal */
   deliverGap(gap: TopicGap): void {
-    if (this.#reader === undefined) this.#tell(gap);
+    if (this.#reader !== undefined) return;
+    if (this.#options.wire === undefined || this.#connection.hasRoom()) {
+      this.#tell(gap);
+      return;
+    }
+    // It is to be sent, and is read when there is room again.
+    this.#beginReading(undefined);
+    this.#wait();
+  }
+
+  /** Where it begins: what it was to begin with may be no position. */
+  #placeOf(after: string | undefined): Position {
+    const isPosition = after !== undefined && parsePosition(after) !== undefined;
+    return isPosition ? (after as Position) : this.#topic.position;
   }
 
   #beginReading(after: string | undefined): void {
@@ -151,6 +171,11 @@ export class ConnectionSubscription implements TopicMember {
         this.#wait();
         return;
       }
+      if (this.#first !== undefined) {
+        this.#connection.offer(this.#first);
+        this.#first = undefined;
+        continue;
+      }
       const entry = reader.take();
       if (entry === undefined) {
         this.#pause(reader);
@@ -169,30 +194,28 @@ export class ConnectionSubscription implements TopicMember {
   }
 
   #send(entry: TopicEntry): void {
+    const { wire } = this.#options;
     if (entry instanceof TopicGap) this.#tell(entry);
-    else if (entry.sender !== this.#number) {
-      const { wire } = this.#options;
-      this.#connection.offer(wire === undefined ? entry.body : wire.encode(entry));
-    }
+    else if (wire !== undefined) this.#connection.offer(this.#encode(entry, wire));
+    else if (entry.sender !== this.#number) this.#connection.offer(entry.body);
+  }
+
+  /** Of a message of its own it is told that it is behind that. */
+  #encode(message: TopicMessage, wire: TopicWire): string | Uint8Array {
+    return message.sender === this.#number ? wire.encodeStart(message.position) : wire.encode(message);
   }
 
   #tell({ error }: TopicGap): void {
     const { wire, onGap } = this.#options;
-    const notice = wire?.encodeGap(error);
-    if (notice !== undefined) this.#connection.offer(notice);
+    if (wire !== undefined) this.#connection.offer(wire.encodeGap(error));
     onGap?.(error);
   }
 
+  /** Goes on when there is room. */
   #wait(): void {
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    this.#connection.drained().then(
-      () => {
-        this.#isWaiting = false;
-        this.#pump();
-      },
-      // It leaves its topics when it is closed.
-      () => {},
-    );
+    // When it is closed, it leaves its topics.
+    this.#connection.drained().then(() => this.#pump(), ignore);
   }
 }
+
+function ignore(): void {}

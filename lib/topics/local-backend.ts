@@ -69,8 +69,6 @@ export class LocalBackend implements TopicBackend {
     return { epoch: this.#epoch, offset, entries };
   }
 
-  check(): void {}
-
   async close(): Promise<void> {
     clearTimeout(this.#sweep);
     this.#kept.clear();
@@ -144,7 +142,7 @@ export class LocalBackend implements TopicBackend {
       this.#kept.delete(name);
       this.#forget(offset);
     }
-    if (this.#kept.size + this.#ids.size > 0) this.#sweepLater();
+    if (this.#kept.size > 0 || this.#ids.size > 0) this.#sweepLater();
   }
 }
 

@@ -1,4 +1,4 @@
-import { LEASE_MS, MAX_SIGNAL_BYTES, MAX_STEP_MS } from './presence-limits.ts';
+import { LEASE_MS, MAX_SIGNAL_BYTES, MAX_STEP_MS, UP_AGAIN_MS } from './presence-limits.ts';
 import { PresencePeers } from './presence-peers.ts';
 import type { PresenceRoom, RoomWatcher } from './presence-room.ts';
 import { cut, PresenceSeats } from './presence-seats.ts';
@@ -21,6 +21,9 @@ export interface PresenceBookOptions {
   readonly send?: ((topic: string | undefined, bytes: Uint8Array) => void) | undefined;
   /** Asks for a `flush`, soon: what comes until then leaves together. */
   readonly wake?: (() => void) | undefined;
+  /** Has signals to a topic come here, from when it resolves on, until `unlisten`; never rejects. Left out, they always do. */
+  readonly listen?: ((topic: string) => Promise<unknown>) | undefined;
+  readonly unlisten?: ((topic: string) => void) | undefined;
   /** The time of day in milliseconds. */
   readonly wallClock?: (() => number) | undefined;
 }
@@ -47,6 +50,8 @@ export class PresenceBook {
   readonly #process: string;
   readonly #send: ((topic: string | undefined, bytes: Uint8Array) => void) | undefined;
   readonly #wake: () => void;
+  readonly #listen: ((topic: string) => Promise<unknown>) | undefined;
+  readonly #unlisten: (topic: string) => void;
   readonly #wallClock: () => number;
   readonly #seats: PresenceSeats;
   readonly #peers: PresencePeers = new PresencePeers();
@@ -58,10 +63,12 @@ export class PresenceBook {
   #now: number | undefined;
   #sinceLeaseMs = 0;
 
-  constructor({ process, send, wake, wallClock }: PresenceBookOptions) {
+  constructor({ process, send, wake, listen, unlisten, wallClock }: PresenceBookOptions) {
     this.#process = process;
     this.#send = send;
     this.#wake = wake ?? noop;
+    this.#listen = listen;
+    this.#unlisten = unlisten ?? noop;
     this.#wallClock = wallClock ?? Date.now;
     this.#seats = new PresenceSeats(process, send !== undefined, (topic, key, seat) => this.#change(topic, key, seat));
   }
@@ -83,21 +90,23 @@ export class PresenceBook {
     this.#seats.leave(topic, holder);
   }
 
-  /** Has somebody told of the members of a topic, until `unwatch`. */
-  watch(topic: string, watcher: RoomWatcher): PresenceRoom {
+  /** The members of a topic. Whoever is added to the watchers of the room calls `unwatch` in the end. */
+  watch(topic: string): PresenceRoom {
     let room = this.#peers.room(topic);
     if (room === undefined) {
       room = this.#peers.open(topic, this.#send !== undefined);
       room.replace(this.#process, new Map(this.#seats.seatsOf(topic)));
-      this.#wakeUp();
+      this.#askAll(topic, room);
     }
-    room.watchers.add(watcher);
     return room;
   }
 
+  /** Takes somebody from the watchers of a room, which goes with the last. */
   unwatch(topic: string, watcher: RoomWatcher): void {
     const room = this.#peers.room(topic);
-    if (room?.watchers.delete(watcher) && room.watchers.size === 0) this.#peers.close(topic);
+    if (room?.watchers.delete(watcher) !== true || room.watchers.size > 0) return;
+    this.#peers.close(topic);
+    this.#unlisten(topic);
   }
 
   /** Takes what came as a signal, whatever it is. @param topic - what it was sent to, `undefined` for all */
@@ -130,6 +139,8 @@ export class PresenceBook {
     this.#canHear = true;
     this.#peers.resettle();
     this.#sendLease();
+    // Others may be back a little later.
+    this.#sinceLeaseMs = LEASE_MS - UP_AGAIN_MS;
     this.#wakeUp();
   }
 
@@ -141,8 +152,10 @@ export class PresenceBook {
   /** Sends what has come together. */
   flush(): void {
     this.#isAwake = false;
+    const wasLeased = this.#isLeased;
     // Told although nobody may hear it: the leases will say so.
     this.#seats.tellChanges((topic, signal) => this.#sendSignal(topic, signal));
+    if (!wasLeased) this.#sendLease();
     if (!this.#canHear) return;
     this.#answer();
     this.#peers.takeAsks((target, topics) => this.#ask(target, topics));
@@ -165,6 +178,18 @@ export class PresenceBook {
   /** How much is kept of others, for specs. @internal */
   get retained(): number {
     return this.#peers.retained + this.#asked.size;
+  }
+
+  /** Asks about a room, as soon as the changes behind the answer come here. */
+  #askAll(topic: string, room: PresenceRoom): void {
+    const ask = (): void => {
+      if (this.#peers.room(topic) !== room) return;
+      this.#peers.askAll(topic);
+      this.#wakeUp();
+    };
+    if (this.#send === undefined) return;
+    if (this.#listen === undefined) ask();
+    else void this.#listen(topic).then(ask);
   }
 
   /** A process that never had a member has nothing to say. */

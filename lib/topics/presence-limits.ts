@@ -4,8 +4,8 @@
 export const MAX_KEY_BYTES = 256;
 /** What is told of a member, in bytes of JSON. */
 export const MAX_INFO_BYTES = 1024;
-/** The name of a topic that has presence, in bytes of UTF-8. */
-export const MAX_PRESENCE_TOPIC_BYTES = 1024;
+/** The name of a topic, in bytes of UTF-8: that of all topics. */
+export const MAX_PRESENCE_TOPIC_BYTES = 255;
 /** The keys of one topic in one process. */
 export const MAX_MEMBERS = 16_384;
 /** The processes that are known at a time. */
@@ -15,6 +15,8 @@ export const MAX_SIGNAL_BYTES = 32_768;
 
 /** How often a process says that it is there. */
 export const LEASE_MS = 5000;
+/** When the second lease is sent after the broker was away: the first may be too early for some. */
+export const UP_AGAIN_MS = 1000;
 /** For how long one that is silent is taken to be there. */
 export const GONE_MS = 15_000;
 /** For how long a snapshot waits for processes that do not answer. */

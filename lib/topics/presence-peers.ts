@@ -73,17 +73,20 @@ export class PresencePeers {
     return this.#rooms.get(topic);
   }
 
-  /** Makes a room, and has all asked about it. @param isShared - whether there are others at all */
+  /** Makes a room, about which all are to be asked. @param isShared - whether there are others at all */
   open(topic: string, isShared: boolean): PresenceRoom {
     const room = new PresenceRoom();
     this.#rooms.set(topic, room);
     if (isShared) {
       this.#unready.set(topic, this.#clock + SNAPSHOT_MS);
       for (const peer of this.#peers.values()) if (!peer.hasLeft) peer.stale.set(topic, this.#clock);
-      this.#ask(undefined, topic);
       this.#checkReady(topic);
     } else room.becomeReady();
     return room;
+  }
+
+  askAll(topic: string): void {
+    this.#ask(undefined, topic);
   }
 
   /** Forgets a room. */
@@ -225,7 +228,7 @@ export class PresencePeers {
     }
   }
 
-  /** Returns the seats when all parts of a state are there. */
+  /** Returns the seats when all parts of a state are there. A single signal has not too many. */
   #gather(
     peer: Peer,
     version: number,
@@ -233,7 +236,7 @@ export class PresencePeers {
   ): ReadonlyMap<string, Seat> | undefined {
     if (parts === 1) {
       peer.gatherings.delete(topic);
-      return this.#checkSize(seats.size) ? seats : undefined;
+      return seats;
     }
     let gathering = peer.gatherings.get(topic);
     if (gathering !== undefined && gathering.version > version) return undefined;
@@ -244,20 +247,16 @@ export class PresencePeers {
     if (gathering.parts.has(part)) return undefined;
     gathering.parts.set(part, seats);
     gathering.members += seats.size;
-    if (!this.#checkSize(gathering.members)) peer.gatherings.delete(topic);
-    else if (gathering.parts.size === parts) {
+    if (gathering.members > MAX_MEMBERS) {
+      peer.gatherings.delete(topic);
+      this.#ignored++;
+    } else if (gathering.parts.size === parts) {
       peer.gatherings.delete(topic);
       const all = new Map<string, Seat>();
       for (const piece of gathering.parts.values()) for (const [key, seat] of piece) all.set(key, seat);
       return all;
     }
     return undefined;
-  }
-
-  #checkSize(members: number): boolean {
-    if (members <= MAX_MEMBERS) return true;
-    this.#ignored++;
-    return false;
   }
 
   /** At which version of the peer a topic is known, unless it is stale. */

@@ -16,6 +16,9 @@ export interface PresenceChange<Info = unknown> {
   readonly info: Info;
 }
 
+/** What is received of the members of a topic: who is there, and then who comes, changes and goes. */
+export type PresenceEvent<Info = unknown> = PresenceSnapshot<Info> | PresenceChange<Info>;
+
 /** Who wants to know of the changes of a room. */
 export interface RoomWatcher {
   /** The snapshot is there. Called once. */

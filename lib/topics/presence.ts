@@ -1,67 +1,54 @@
-import { Deque } from '../channel/deque.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
 import { ChannelClosedError } from '../errors.ts';
 import type { PresenceBook } from './presence-book.ts';
-import type { PresenceChange, PresenceRoom, PresenceSnapshot, RoomWatcher } from './presence-room.ts';
+import { PresenceQueue } from './presence-queue.ts';
+import type { PresenceEvent, PresenceRoom } from './presence-room.ts';
 
-/** What is received of the members of a topic: who is there, and then who comes, changes and goes. */
-export type PresenceEvent<Info = unknown> = PresenceSnapshot<Info> | PresenceChange<Info>;
+/** What is held in a room for a reader, apart from it: one that was forgotten is to leave. */
+interface Hold {
+  readonly book: PresenceBook;
+  readonly topic: string;
+  readonly queue: PresenceQueue;
+}
 
-/** How many changes wait for a slow reader. One that is further behind gets a new snapshot instead of them. */
-export const MAX_CHANGES_WAITING = 1024;
+const forgotten = new FinalizationRegistry<Hold>((hold) => leave(hold));
+
+function leave({ book, topic, queue }: Hold): void {
+  book.unwatch(topic, queue);
+}
 
 /**
  * The members of a topic, over all processes: as they are now, and the changes as they come.
  *
- * The first that is received is a snapshot, and each change behind it applies to what came before: it is told once that a key joins,
- * with its first seat, and once that it leaves, with its last. A reader that falls behind gets another snapshot, which takes the
- * place of what it has missed. `close` it, leave its `for await` loop, or declare it with `using`, when it is no longer needed.
+ * The first that is received is a snapshot, and each change applies to what came before: it is told once that a key joins, with
+ * its first seat, and once that it leaves, with its last. A reader that falls behind gets another snapshot in place of what it
+ * has missed.
+ *
+ * `unsubscribe` it, leave its `for await` loop, or declare it with `using`, when it is no longer needed. One that is only
+ * forgotten leaves when the garbage collector finds it.
  */
 export class Presence<Info = unknown> extends ReceiveSource<PresenceEvent<Info>> {
   /** The topic whose members these are. */
   readonly topic: string;
-  /**
-   * Resolves when all processes have said who is there, at the latest after a second: with a process that does not answer, its
-   * members are told as joins later. Resolves, too, when this is closed.
-   */
-  readonly ready: Promise<void>;
-  readonly #book: PresenceBook;
   readonly #room: PresenceRoom;
-  readonly #watcher: RoomWatcher;
-  readonly #changes = new Deque<PresenceChange<Info>>();
-  /** So many receives are given a snapshot before changes are kept for others. */
-  #snapshots = 1;
-  #hasEnded = false;
+  readonly #hold: Hold;
 
   /** Is made by `topics.presence(topic)`. @internal */
   constructor(book: PresenceBook, topic: string) {
     super();
     this.topic = topic;
-    this.#book = book;
-    let isReady: () => void = () => {};
-    this.ready = new Promise<void>((resolve) => {
-      isReady = resolve;
-    });
-    this.#watcher = {
-      onReady: () => {
-        isReady();
-        this.settle();
-      },
-      onChange: (change) => this.#push(change as PresenceChange<Info>),
-      onEnd: () => {
-        this.#hasEnded = true;
-        isReady();
-        this.settle();
-      },
-    };
-    this.#room = book.watch(topic, this.#watcher);
-    if (this.#room.isReady) isReady();
+    this.#room = book.watch(topic);
+    this.#hold = { book, topic, queue: new PresenceQueue(this.#room) };
+    forgotten.register(this, this.#hold, this);
   }
 
-  /** Whether all processes have said who is there, or have had a second for it. */
-  get isComplete(): boolean {
-    return this.#room.isReady;
+  /**
+   * Resolves when all processes have said who is there; at the latest after a second: the members of a process that did not answer
+   * are told as joins, later. Resolves, too, when this has ended.
+   */
+  get ready(): Promise<void> {
+    return this.#hold.queue.ready;
   }
 
   /** How many members there are now, as far as is known. */
@@ -69,51 +56,53 @@ export class Presence<Info = unknown> extends ReceiveSource<PresenceEvent<Info>>
     return this.#room.size;
   }
 
-  /** The members there are now, and what is told of each. The map is the caller's own; await `ready` before. */
+  /** The members there are now, by key, and what is told of each. The map is the caller's own. Await `ready` first. */
   members(): Map<string, Info> {
     return this.#room.members() as Map<string, Info>;
   }
 
   /**
-   * Starts a receive of the next event. It can be given to `select`. Rejects with ChannelClosedError once this, or the topics, are
+   * Starts a receive of the next event. It can be given to `select`. Rejects with ChannelClosedError when this, or the topics, were
    * closed.
    *
    * @throws {RangeError} `timeoutMs` is negative or not a number
    */
   recv(options?: ReceiveOptions): Receive<PresenceEvent<Info>> {
-    return this.reserve(options);
+    const receive = this.reserve(options);
+    this.#wait();
+    return receive;
   }
 
   /**
    * Lets go of the members: receives that are waiting reject with ChannelClosedError.
    *
-   * @returns false if it was closed already
+   * @returns false if it had ended already
    */
-  close(): boolean {
-    if (this.#hasEnded) return false;
-    this.#book.unwatch(this.topic, this.#watcher);
-    this.#watcher.onEnd();
+  unsubscribe(): boolean {
+    const { queue } = this.#hold;
+    if (queue.hasEnded) return false;
+    forgotten.unregister(this);
+    leave(this.#hold);
+    queue.onEnd();
     return true;
   }
 
   [Symbol.dispose](): void {
-    this.close();
+    this.unsubscribe();
   }
 
-  /** Iterates over the events as they come. The loop ends when the topics are closed, and leaving it closes this. */
+  /** Iterates over the events as they come. The loop ends when the topics are closed, and leaving it unsubscribes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<PresenceEvent<Info>> {
     const end = (): IteratorResult<PresenceEvent<Info>> => {
-      this.close();
+      this.unsubscribe();
       return { done: true, value: undefined };
     };
     return {
       next: () =>
         this.recv().then(
           (value): IteratorResult<PresenceEvent<Info>> => ({ done: false, value }),
-          (error: unknown) => {
-            if (error instanceof ChannelClosedError) return end();
-            throw error;
-          },
+          // A receive without a timeout and a signal rejects for nothing but the end.
+          end,
         ),
       return: async () => end(),
       [Symbol.asyncIterator]() {
@@ -122,27 +111,36 @@ export class Presence<Info = unknown> extends ReceiveSource<PresenceEvent<Info>>
     };
   }
 
+  /** @internal */
+  override leave(receive: Receive<unknown>): void {
+    super.leave(receive);
+    this.#wait();
+  }
+
+  /** @internal */
+  override taken(): void {
+    this.#wait();
+  }
+
+  /** Gives the receives what there is. @internal */
+  wake(): void {
+    this.settle();
+    this.#wait();
+  }
+
   protected override available(): number {
-    if (this.#hasEnded) return Number.POSITIVE_INFINITY;
-    if (this.#snapshots > 0) return this.#room.isReady ? this.#snapshots : 0;
-    return this.#changes.length;
+    const { queue } = this.#hold;
+    return queue.hasEnded ? Number.POSITIVE_INFINITY : queue.available();
   }
 
   protected override takeAt(index: number): PresenceEvent<Info> {
-    if (this.#hasEnded) throw new ChannelClosedError();
-    if (this.#snapshots === 0) return this.#changes.takeAt(index);
-    // It is made when it is taken, so nothing needs to be kept before.
-    this.#snapshots--;
-    return { type: 'snapshot', members: this.members() };
+    const { queue } = this.#hold;
+    if (queue.hasEnded) throw new ChannelClosedError();
+    return queue.takeAt(index) as PresenceEvent<Info>;
   }
 
-  #push(change: PresenceChange<Info>): void {
-    if (this.#snapshots > 0) return;
-    if (this.#changes.length === MAX_CHANGES_WAITING) {
-      this.#changes.clear();
-      // A receive that has been offered a change, and has not taken it yet, is given a snapshot.
-      this.#snapshots = Math.max(1, Math.min(this.waiting, MAX_CHANGES_WAITING));
-    } else this.#changes.push(change);
-    this.settle();
+  /** The room holds on to this one as long as a receive waits. */
+  #wait(): void {
+    this.#hold.queue.waiter = this.waiting > 0 ? this : undefined;
   }
 }

@@ -171,7 +171,7 @@ export class TopicFeed {
     }
     this.#retryMs = FIRST_RETRY_MS;
     this.#newest = Math.max(this.#newest, page.offset);
-    topic.tally.recovered += page.messages.length;
+    topic.recover(page.messages.length);
     for (const message of page.messages) this.#waiting.push({ epoch: page.epoch, message });
     const next = Math.min(Math.max(page.offset, known), this.#firstPrevious(page.epoch, after));
     if (next > after) this.#skipTo({ epoch: topic.epoch, offset: next }, 'history');

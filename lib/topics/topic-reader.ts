@@ -1,4 +1,5 @@
 import type { Cursor } from '../broadcast/ring.ts';
+import { topicDropped, topicGap } from '../diagnostics.ts';
 import type { GapReason } from '../errors.ts';
 import { formatPosition, type Place, type Position, parsePosition } from './position.ts';
 import type { Topic } from './topic.ts';
@@ -131,6 +132,9 @@ export class TopicReader implements Place {
     const missed = last - from;
     this.dropped += missed;
     tally.dropped += missed;
+    if (topicDropped.hasSubscribers) {
+      topicDropped.publish({ topic: this.#topic.name, messages: missed, whenBehind: this.#whenBehind });
+    }
     if (this.#whenBehind === 'end') {
       this.isEnded = true;
       tally.ended++;
@@ -173,7 +177,7 @@ export class TopicReader implements Place {
   #meet(page: TopicPage): void {
     const topic = this.#topic;
     if (page.epoch !== this.epoch && topic.epoch === this.epoch) {
-      topic.source.check(topic);
+      topic.source.check?.(topic);
       this.#readLater();
       return;
     }
@@ -183,7 +187,9 @@ export class TopicReader implements Place {
       return;
     }
     const first = this.#first();
-    this.#isJoined = this.#isNeighbour(first, this.offset);
+    // A broker may have no place of its own for a topic of which it keeps nothing, and say that this is as good as any.
+    const isTop = first === undefined && page.entries.length === 0 && page.offset === this.offset;
+    this.#isJoined = isTop || this.#isNeighbour(first, this.offset);
     if (this.#isJoined) return;
     const oldest = page.entries[0];
     const isInRing =
@@ -195,10 +201,10 @@ export class TopicReader implements Place {
     }
     if (oldest.previous > this.offset) {
       const to = { epoch: this.epoch, offset: oldest.previous };
-      this.#ready.push(new TopicGap(topic.name, this, to, 'history', Number.NaN));
+      this.#put(new TopicGap(topic.name, this, to, 'history', Number.NaN));
     }
     for (const entry of page.entries) if (entry.offset > this.offset) this.#ready.push(entry);
-    topic.tally.recovered += page.entries.length;
+    topic.recover(page.entries.length);
     this.#isJoined = this.#isNeighbour(first, page.entries.at(-1)!.offset);
   }
 
@@ -219,13 +225,18 @@ export class TopicReader implements Place {
     }
     if (first instanceof TopicGap) {
       topic.ring.read(this.#cursor);
-      this.#ready.push(new TopicGap(topic.name, this, first, 'epoch', Number.NaN));
+      this.#put(new TopicGap(topic.name, this, first, 'epoch', Number.NaN));
     } else this.#pushGap(first, 'epoch', Number.NaN);
+  }
+
+  #put(gap: TopicGap): void {
+    this.#ready.push(gap);
+    if (topicGap.hasSubscribers) topicGap.publish({ topic: this.#topic.name, error: gap.error, isForAll: false });
   }
 
   /** @param first - what comes behind the gap; `undefined` for what is still to come */
   #pushGap(first: TopicEntry | undefined, reason: GapReason, missed: number): void {
     const to = first === undefined ? this.#topic : { epoch: first.from, offset: first.previous };
-    this.#ready.push(new TopicGap(this.#topic.name, this, to, to.epoch === this.epoch ? reason : 'epoch', missed));
+    this.#put(new TopicGap(this.#topic.name, this, to, to.epoch === this.epoch ? reason : 'epoch', missed));
   }
 }

@@ -147,16 +147,16 @@ export class TopicSubscription extends ReceiveSource<TopicMessage> {
 
   protected override takeAt(index: number): TopicMessage {
     if (index < this.#heldBack.length) return this.#open(this.#heldBack.splice(index, 1)[0]!);
-    while (this.#heldBack.length < index) {
-      const entry = this.#hold.reader.take();
-      if (entry === undefined) throw new ChannelClosedError();
+    const { reader } = this.#hold;
+    // There may be fewer when it has ended: every place has its outcome then, which is that end.
+    for (let entry = reader.take(); entry !== undefined; entry = reader.take()) {
+      if (this.#heldBack.length === index) return this.#open(entry);
       this.#heldBack.push(entry);
     }
-    return this.#open(this.#hold.reader.take());
+    throw new ChannelClosedError();
   }
 
-  #open(entry: TopicEntry | undefined): TopicMessage {
-    if (entry === undefined) throw new ChannelClosedError();
+  #open(entry: TopicEntry): TopicMessage {
     if (!(entry instanceof TopicGap)) {
       this.#position = entry.position;
       return entry;

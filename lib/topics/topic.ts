@@ -1,5 +1,6 @@
 import { Ring } from '../broadcast/ring.ts';
 import { WaitingList, type WaitingPlace } from '../broadcast/waiting-list.ts';
+import { topicGap, topicRecovered } from '../diagnostics.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 import { type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
 import type { TopicTally } from './topic-tally.ts';
@@ -13,12 +14,14 @@ export interface TopicSource {
    */
   read(name: string, topic: Topic | undefined, after: number, limit: number): TopicPage | Promise<TopicPage>;
   /** Looks whether the epoch of a topic is still what it seems to be. */
-  check(topic: Topic): void;
+  check?(topic: Topic): void;
 }
 
 /** A connection in a topic, as the topic sees it. */
 export interface TopicMember {
+  /** @internal */
   deliver(message: TopicMessage): void;
+  /** @internal */
   deliverGap(gap: TopicGap): void;
 }
 
@@ -42,6 +45,8 @@ export class Topic implements Place {
   offset: number;
   /** How many subscriptions there are, of connections and of code, those included that are to begin. */
   subscriptions = 0;
+  /** How many of them are there for the sake of signals alone. */
+  listeners = 0;
   /** Resolves when it has its place in the order of the broker; `undefined` once it has. */
   joining: Promise<void> | undefined;
   /** Whether no more will come. */
@@ -73,10 +78,17 @@ export class Topic implements Place {
   /** Says that messages are missing, and where it goes on. */
   skip(gap: TopicGap): void {
     this.tally.gaps++;
+    if (topicGap.hasSubscribers) topicGap.publish({ topic: this.name, error: gap.error, isForAll: true });
     for (const member of this.#members) member.deliverGap(gap);
     this.epoch = gap.epoch;
     this.offset = gap.offset;
     this.#append(gap);
+  }
+
+  /** Counts messages that were read from the history. */
+  recover(messages: number): void {
+    this.tally.recovered += messages;
+    if (messages > 0 && topicRecovered.hasSubscribers) topicRecovered.publish({ topic: this.name, messages });
   }
 
   add(member: TopicMember): void {
@@ -103,11 +115,10 @@ export class Topic implements Place {
   }
 
   wake(): void {
-    // Counted before: one that waits for more goes back to the end. Some may leave while others are woken.
+    // Counted before: one that waits for more goes back to the end.
     for (let count = this.#waiting.length; count > 0; count--) {
       const place = this.#waiting.takeFirst();
-      if (place === undefined) return;
-      if (place.owner.wake()) this.#waiting.add(place);
+      if (place?.owner.wake() === true) this.#waiting.add(place);
     }
   }
 

@@ -1,62 +1,28 @@
-import { ChannelClosedError, type GapError, InvalidStateError } from '../errors.ts';
+import { topicPublished } from '../diagnostics.ts';
+import { ChannelClosedError, InvalidStateError } from '../errors.ts';
 import { checkNames, show } from '../wording.ts';
 import type { TopicBackend } from './backend.ts';
 import { BrokerBackend } from './broker-backend.ts';
 import { checkAfter, checkId, checkTopic, checkTopicBody } from './checks.ts';
 import { ConnectionSubscription, type TopicConnection, type TopicWire } from './connection-subscription.ts';
 import { LocalBackend } from './local-backend.ts';
+import { Presence } from './presence.ts';
+import type { PresenceBook } from './presence-book.ts';
+import { makeLocalBook, PresenceHost } from './presence-host.ts';
 import type { Position } from './position.ts';
 import { type HistoryPage, readHistory } from './read-history.ts';
+import type {
+  ConnectionSubscribeOptions,
+  PresenceSeat,
+  PublishOptions,
+  SubscribeOptions,
+} from './subscribe-options.ts';
 import { Topic } from './topic.ts';
 import type { TopicPage } from './topic-entry.ts';
 import { PAGE_MESSAGES, type WhenBehind } from './topic-reader.ts';
 import { TopicSubscription } from './topic-subscription.ts';
-import { TopicTally } from './topic-tally.ts';
+import { TopicTally, type TopicsStats } from './topic-tally.ts';
 import { type ResolvedTopicsOptions, resolveTopicsOptions, type TopicsOptions } from './topics-options.ts';
-
-/** How a message is published. */
-export interface PublishOptions {
-  /** Publishing again with the same one, within five minutes, publishes nothing: it resolves with the position of the first. */
-  readonly id?: string | undefined;
-}
-
-/** How code subscribes. */
-export interface SubscribeOptions {
-  /** Begins behind this position, as a message or a subscription had it, instead of now. */
-  readonly after?: string | undefined;
-  /** What happens when it falls too far behind. Default `'catchUp'` with history, `'skip'` without. */
-  readonly whenBehind?: WhenBehind | undefined;
-}
-
-/** How a connection subscribes. */
-export interface ConnectionSubscribeOptions extends SubscribeOptions {
-  /** Is told of each gap, at its place between the messages that are sent: what it sends stands there. */
-  readonly onGap?: ((gap: GapError) => void) | undefined;
-}
-
-/** Counters of topics, since they were made, and what there is now. */
-export interface TopicsStats {
-  /** Whether the broker can be reached; without one always. */
-  readonly isConnected: boolean;
-  /** Topics that somebody in this process is subscribed to. */
-  readonly topics: number;
-  /** Subscriptions in this process, of connections and of code. */
-  readonly subscriptions: number;
-  /** Messages that were published in this process, and are ordered. */
-  readonly published: number;
-  /** Messages whose publishing failed: nobody knows whether they were. */
-  readonly failed: number;
-  /** Messages that came, once for each topic that somebody here is in. */
-  readonly received: number;
-  /** Places where messages of a topic are missing for all in this process. */
-  readonly gaps: number;
-  /** Messages that were skipped for subscribers that were too slow. */
-  readonly dropped: number;
-  /** Subscriptions that were ended since they were too slow. */
-  readonly ended: number;
-  /** Messages that were read from the history, for those who had missed them. */
-  readonly recovered: number;
-}
 
 /** A connection and its topics. Made with the first. */
 interface Member {
@@ -87,6 +53,8 @@ export class Topics {
   readonly #topics = new Map<string, Topic>();
   readonly #members = new Map<TopicConnection, Member>();
   readonly #tally = new TopicTally();
+  readonly #presenceHost: PresenceHost | undefined;
+  readonly #book: PresenceBook;
   #lastNumber = 0;
   #closed: Promise<void> | undefined;
 
@@ -95,6 +63,10 @@ export class Topics {
     this.#options = resolveTopicsOptions(options);
     const { broker } = this.#options;
     this.#backend = broker === undefined ? new LocalBackend(this.#options) : new BrokerBackend(broker, this.#options);
+    if (this.#backend instanceof BrokerBackend) {
+      this.#presenceHost = new PresenceHost(this.#backend, (topic) => this.#listen(topic));
+    }
+    this.#book = this.#presenceHost?.book ?? makeLocalBook();
   }
 
   /** Whether the broker can be reached; without one always. */
@@ -125,10 +97,14 @@ export class Topics {
    * @throws {TypeError | RangeError} for what names no topic, and for options that it cannot have
    */
   subscribe(topic: string, options: SubscribeOptions = {}): Promise<TopicSubscription> {
-    checkNames('subscribe', options, ['after', 'whenBehind']);
+    checkNames('subscribe', options, ['after', 'whenBehind', 'presence']);
     const after = checkAfter(options.after);
     const whenBehind = this.#whenBehind(options);
-    return unwatched(this.#beginForCode(this.#enter(checkTopic(topic)), after, whenBehind));
+    const name = checkTopic(topic);
+    this.#checkOpen();
+    const holder = {};
+    this.#takeSeat(name, holder, options.presence);
+    return unwatched(this.#beginForCode(this.#enter(name), after, whenBehind, holder));
   }
 
   /**
@@ -147,16 +123,27 @@ export class Topics {
     return unwatched(readHistory(name, after, limit, (offset) => this.#read(name, offset)));
   }
 
+  /**
+   * The members of a topic, over all processes: those who subscribed with `presence`. A snapshot, and then the changes.
+   *
+   * @throws {TypeError | RangeError} for what names no topic
+   */
+  presence<Info = unknown>(topic: string): Presence<Info> {
+    this.#checkOpen();
+    return new Presence(this.#book, checkTopic(topic));
+  }
+
   /** How many subscriptions to a topic there are in this process, of connections and of code. */
   size(topic: string): number {
-    return this.#topics.get(topic)?.subscriptions ?? 0;
+    return subscribersOf(this.#topics.get(topic));
   }
 
   /** Counters, for metrics: a copy of what they are now. */
   stats(): TopicsStats {
     let subscriptions = 0;
-    for (const topic of this.#topics.values()) subscriptions += topic.subscriptions;
-    return { isConnected: this.isConnected, topics: this.#topics.size, subscriptions, ...this.#tally };
+    for (const topic of this.#topics.values()) subscriptions += subscribersOf(topic);
+    const presence = this.#book.stats();
+    return { isConnected: this.isConnected, topics: this.#topics.size, subscriptions, ...this.#tally, presence };
   }
 
   /**
@@ -182,7 +169,7 @@ export class Topics {
     options: ConnectionSubscribeOptions = {},
     wire?: TopicWire,
   ): Promise<ConnectionSubscription> {
-    checkNames('subscribe', options, ['after', 'whenBehind', 'onGap']);
+    checkNames('subscribe', options, ['after', 'whenBehind', 'presence', 'onGap']);
     const after = checkAfter(options.after);
     const whenBehind = this.#whenBehind(options);
     const name = checkTopic(topic);
@@ -190,11 +177,16 @@ export class Topics {
     this.#checkOpen();
     const { subscriptions, number } = this.#memberOf(connection);
     const present = subscriptions.get(name);
+    if (wire !== undefined && present === undefined && subscriptions.size > 0) {
+      return unwatched(Promise.reject(new InvalidStateError('WS_ERR_POSITIONS_ONE_TOPIC')));
+    }
+    this.#takeSeat(name, connection, options.presence);
     if (present !== undefined) return present.begun;
     const entered = this.#enter(name);
     const all = { after, whenBehind, onGap: options.onGap, wire };
     const subscription = new ConnectionSubscription(entered, connection, number, all, () => {
       subscriptions.delete(name);
+      this.#book.leave(name, connection);
       this.#release(entered);
     });
     // First of all: one that is ended as soon as it begins is to be found here.
@@ -253,6 +245,7 @@ export class Topics {
       if (options.id !== undefined) id = checkId(options.id);
     }
     const published = this.#backend.publish(topic, known, body, id, sender);
+    if (topicPublished.hasSubscribers) tellPublished(topic, body, published);
     if (this.#backend instanceof LocalBackend) {
       this.#tally.published++;
       return published;
@@ -281,7 +274,8 @@ export class Topics {
   #memberOf(connection: TopicConnection): Member {
     let member = this.#members.get(connection);
     if (member === undefined) {
-      this.#lastNumber = this.#lastNumber === MAX_NUMBER ? 1 : this.#lastNumber + 1;
+      // From 1 on, also when it begins again.
+      this.#lastNumber = (this.#lastNumber % MAX_NUMBER) + 1;
       member = { number: this.#lastNumber, subscriptions: new Map() };
       this.#members.set(connection, member);
     }
@@ -313,8 +307,16 @@ export class Topics {
   }
 
   /** Begins a subscription of code when its topic is there. */
-  async #beginForCode(topic: Topic, after: string | undefined, whenBehind: WhenBehind): Promise<TopicSubscription> {
-    const release = (): void => this.#release(topic);
+  async #beginForCode(
+    topic: Topic,
+    after: string | undefined,
+    whenBehind: WhenBehind,
+    holder: object,
+  ): Promise<TopicSubscription> {
+    const release = (): void => {
+      this.#book.leave(topic.name, holder);
+      this.#release(topic);
+    };
     try {
       // Without a broker there is nothing to wait for: it begins before anything else is published.
       if (topic.joining !== undefined) await topic.joining;
@@ -346,6 +348,29 @@ export class Topics {
     return subscription;
   }
 
+  #takeSeat(topic: string, holder: object, presence: PresenceSeat | undefined): void {
+    if (presence === undefined) return;
+    checkNames('presence', presence, ['key', 'info']);
+    this.#book.join(topic, holder, presence.key, presence.info);
+  }
+
+  /** Has what concerns a topic come here, for the sake of its signals; resolves with what ends that. */
+  async #listen(name: string): Promise<() => void> {
+    const topic = this.#enter(name);
+    topic.listeners++;
+    const end = (): void => {
+      topic.listeners--;
+      this.#release(topic);
+    };
+    try {
+      await topic.joining;
+      return end;
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
   #release(topic: Topic): void {
     topic.subscriptions--;
     if (topic.subscriptions > 0) return;
@@ -356,9 +381,27 @@ export class Topics {
   async #close(): Promise<void> {
     for (const connection of [...this.#members.keys()]) this.forget(connection);
     for (const topic of [...this.#topics.values()]) topic.close();
+    await this.#presenceHost?.close();
+    this.#book.close();
     this.#topics.clear();
     await this.#backend.close();
   }
+}
+
+function subscribersOf(topic: Topic | undefined): number {
+  return topic === undefined ? 0 : topic.subscriptions - topic.listeners;
+}
+
+/** Tells those who look on what becomes of a message. */
+function tellPublished(topic: string, body: string | Uint8Array, published: Promise<Position>): void {
+  const begin = performance.now();
+  const tell = (position: Position | undefined, error: unknown): void => {
+    topicPublished.publish({ topic, body, position, error, durationMs: performance.now() - begin });
+  };
+  published.then(
+    (position) => tell(position, undefined),
+    (error) => tell(undefined, error),
+  );
 }
 
 /** Sees to it that the process lives when nobody awaits a promise and it rejects. */

@@ -149,12 +149,12 @@ describe('clusterBroker', () => {
   it('rejects what the primary does not answer in time, and takes what comes after that for nothing', async () => {
     const channel = new InProcessChannel();
     primaryOf(channel);
-    const { broker, log } = await open({ timeoutMs: 50 });
+    const { broker, log } = await open({ timeoutMs: 1000 });
     await broker.subscribe('a');
     channel.isPrimaryHeld = true;
-    const late = unavailable(/did not answer within 50 ms: it is busy, or stopped/);
+    const late = unavailable(/did not answer within 1000 ms: it is busy, or stopped/);
     const first = assert.rejects(broker.publish('a', bytes('1'), undefined), late);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 100));
     const second = assert.rejects(broker.publish('a', bytes('2'), undefined), late);
     await soon('both are rejected', Promise.all([first, second]));
     channel.isPrimaryHeld = false;
@@ -219,6 +219,37 @@ describe('clusterBroker', () => {
     await assert.rejects(broker.publish('a', bytes('1'), undefined), unavailable(/set up anew/));
     await until('up is told', () => log.includes('up'));
     assert.equal((await broker.publish('a', bytes('1'), undefined)).offset, 1);
+  });
+
+  it('passes signals to all, and messages to those that are subscribed', async () => {
+    const channel = new InProcessChannel();
+    primaryOf(channel);
+    const one = await open();
+    const other = await open();
+    await one.broker.subscribe('a');
+    await other.broker.subscribe('a');
+    await other.broker.unsubscribe('a');
+    await one.broker.signal(undefined, bytes('to all'));
+    await one.broker.signal('a', bytes('to a'));
+    await one.broker.publish('a', bytes('message'), undefined);
+    assert.deepEqual(one.log, ['signal undefined to all', 'signal a to a', 'a 1 message']);
+    assert.deepEqual(other.log, ['signal undefined to all']);
+  });
+
+  it('takes a second answer to its hello, and a second word of the end, for nothing', async () => {
+    const channel = new InProcessChannel();
+    primaryOf(channel);
+    const { broker, log } = await open();
+    await broker.subscribe('a');
+    const { broker: id } = channel.lastOfPrimary as { broker: string };
+    const tell = (...frames: unknown[][]): void => {
+      process.emit('message', { 'hyperlane-ws/cluster': 1, broker: id, frames }, undefined);
+    };
+    tell(['welcome', false]);
+    assert.equal(log.length, 0);
+    tell(['bye'], ['bye']);
+    assert.equal(log.length, 1);
+    await until('it is up again', () => log.includes('up'));
   });
 
   it('is down for good when the channel closes', async () => {

@@ -5,7 +5,7 @@ import { NatsServer, skipWithoutNats } from '../support/nats-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
 /** As in an application, but with less patience. */
-const TIMING = { checkMs: 100, answerMs: 2000 };
+const TIMING = { checkMs: 100, answerMs: 2000, quietChecks: 30 };
 
 /** How much is kept of a topic is a setting of the stream, and nobody lowers it. */
 function prefixOf(historyMessages: number): string {
@@ -26,7 +26,10 @@ describe('NATS', skipWithoutNats(), () => {
       const proxy = await TcpProxy.open(server.port);
       const connection = await server.connect(proxy.port);
       return {
-        broker: new NatsBroker({ connection, jetstream: true, prefix: prefixOf(historyMessages) }, TIMING),
+        broker: new NatsBroker(
+          { connection, jetstream: { storage: 'memory' }, prefix: prefixOf(historyMessages) },
+          TIMING,
+        ),
         disconnect: () => proxy.cut(),
         reconnect: () => proxy.heal(),
         async end() {

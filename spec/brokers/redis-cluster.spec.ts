@@ -74,8 +74,9 @@ describe('a Redis Cluster', skipWithoutRedis(), () => {
 
       it('follows a topic to another server', async () => {
         const topic = topicOn(0);
-        const a = await follow(topic, 500);
+        const a = await follow(topic, 2000);
         await a.publish('before');
+        await until('it is told', () => a.log.length === 1);
         const slot = `${slotOf(`{t:${topic}}`)}`;
         const [from, to] = [servers[0]!, servers[1]!];
         const move = (source: RedisServer, target: RedisServer): void => {
@@ -100,10 +101,10 @@ describe('a Redis Cluster', skipWithoutRedis(), () => {
         const topic = topicOn(2);
         const a = await follow(topic);
         await a.publish('before');
+        await until('it is told', () => a.log.length === 1);
         await servers[2]!.kill();
         await until('it is down', () => a.downs.length === 1);
         await servers[2]!.begin();
-        await a.untilUp(1);
         // It may be down once more, as the others do not take it back at once.
         let count = 0;
         while (!a.log.includes(`after ${count}`)) await a.publish(`after ${++count}`);

@@ -10,7 +10,8 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { Follower, GAP } from '../support/topic-follower.ts';
 import { until } from '../support/watchdog.ts';
 
-const WITH_DATA = ['--appendonly', 'yes'];
+// Each message is with the system before it is told of, so that it survives a kill.
+const WITH_DATA = ['--appendonly', 'yes', '--appendfsync', 'no'];
 
 /** A server, and what stands between it and one process. */
 async function start(...args: string[]): Promise<{ server: RedisServer; proxy: TcpProxy }> {
@@ -135,7 +136,7 @@ for (const library of LIBRARIES) {
 
     it('finds a connection that is dead and does not say so, and rejects what waits for it', async () => {
       const { server, proxy } = await start();
-      const a = await follow(library, proxy.port, 500);
+      const a = await follow(library, proxy.port, 1500);
       const b = await follow(library, server.port);
       await a.publish('before');
       proxy.forget();
@@ -146,7 +147,7 @@ for (const library of LIBRARIES) {
       await a.publish('after');
       await untilLogged(a, 'after');
       assert.deepEqual(a.log, ['before', 'meanwhile', 'after']);
-      assert.match(a.downs[0]!.message, /no answer came .* within 500 ms/);
+      assert.match(a.downs[0]!.message, /no answer came .* within 1500 ms/);
     });
 
     it('misses nothing when Redis cuts it off because it does not read', async () => {
@@ -187,7 +188,7 @@ for (const library of LIBRARIES) {
     it('leaves a server that has become a replica, without anything being published', async () => {
       const { server, proxy } = await start();
       const { server: other } = await start();
-      const a = await follow(library, proxy.port, 500);
+      const a = await follow(library, proxy.port, 2000);
       server.command('replicaof', '127.0.0.1', `${other.port}`);
       await until('it is down', () => a.downs.length === 1);
       assert.match(a.downs[0]!.message, /is a replica/);
@@ -242,6 +243,7 @@ for (const library of LIBRARIES) {
           /cannot connect to Redis: Redis did not answer within 200 ms/,
         );
       }
+      proxy.heal();
       await until('all are closed', () => proxy.size === 0);
     });
 
@@ -253,6 +255,7 @@ for (const library of LIBRARIES) {
       proxy.stall();
       await until('it tries again', () => proxy.size > 0);
       await a.broker.close();
+      proxy.heal();
       await until('all are closed', () => proxy.size === 0);
     });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RedisBrokerOptions, redisBroker } from '../../lib/brokers/redis.ts';
@@ -89,7 +90,7 @@ for (const { name, client } of LIBRARIES) {
     });
 
     it('keeps prefixes and databases apart', async () => {
-      const others = [{ prefix: 'other' }, { client: client(server.port, 1) }];
+      const others = [{ prefix: 'other' }, { client: client(server.port, { database: 1 }) }];
       const a = await open();
       for (const options of others) {
         const b = await open(options);
@@ -134,6 +135,30 @@ for (const { name, client } of LIBRARIES) {
       } finally {
         server.command('acl', 'setuser', 'default', '+@all');
       }
+    });
+
+    it('needs no more than the commands that the reference names', async () => {
+      const page = readFileSync(new URL('../../docs/reference/brokers.md', import.meta.url), 'utf8');
+      const commands = /needs `(\+eval [^`]*)`/.exec(page)![1]!.split(' ');
+      server.command('acl', 'log', 'reset');
+      server.command('acl', 'setuser', 'topics', 'on', '>secret', '~app*', '&app*', ...commands);
+      onCleanUp(() => server.command('acl', 'deluser', 'topics'));
+      const user = { username: 'topics', password: 'secret' };
+      const a = await open({ prefix: 'app', client: client(server.port, user), timeoutMs: 2000 });
+      await a.publish('ours');
+      await until('it is told', () => a.log.length === 1);
+      await a.broker.signal(undefined, Buffer.from('to all'));
+      await until('it is told', () => a.signals.length === 1);
+      assert.deepEqual(textsOf(await a.broker.read('room', 0, 10)), ['ours']);
+      // Until it has been asked whether it is there.
+      await sleep(600);
+      await a.broker.unsubscribe('room');
+      const refused = server.command('acl', 'log').match(/(?<=object\n)\S+/g) ?? [];
+      // The libraries say their names, and do not mind if that is refused.
+      assert.deepEqual(
+        refused.filter((command) => !command.startsWith('client')),
+        [],
+      );
     });
 
     it('has no subscription, no connection and no timer left when it is closed', async () => {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cleanUp } from '../support/clean-up.ts';
 import { freePort } from '../support/free-port.ts';
+import { RedisServer, skipWithoutRedis } from '../support/redis-server.ts';
 import { clientFrame, type HeaderLines, upgradeRequest, WsClient } from '../support/ws-client.ts';
 import { ExampleProcess } from './example-process.ts';
 
@@ -111,6 +112,62 @@ for (const name of ['echo.ts', 'readme-server.mjs', 'tutorial-echo.mjs', 'attach
   });
 }
 
+for (const name of ['readme-rooms.mjs', 'topics.ts']) {
+  example(name, (run) => {
+    it('sends what one client sends to the others in its room, and what it has missed to one that was away', async () => {
+      const [ada, bob, eve] = [
+        await open(run(), '/room/7'),
+        await open(run(), '/room/7'),
+        await open(run(), '/room/8'),
+      ];
+      ada.send('one');
+      assert.equal(await bob.receive(), 'one');
+      bob.send('two');
+      assert.equal(await ada.receive(), 'two');
+      const lost = await open(run(), '/room/7?after=nonsense');
+      if (name === 'topics.ts') {
+        assert.match(String(await lost.receive()), /^\{"reload":"[\w-]+\.2"\}$/);
+        const [status, position] = await get(run(), '/announce/7', { method: 'POST', body: 'hear' });
+        assert.equal(status, 200);
+        for (const client of [ada, bob, lost]) assert.equal(await client.receive(), 'hear');
+        const late = await open(run(), `/room/7?after=${position.replace(/\d+$/, '0')}`);
+        for (const body of ['one', 'two', 'hear']) assert.equal(await late.receive(), body);
+        await leave(late);
+      }
+      await leave(ada, bob, eve, lost);
+    });
+  });
+}
+
+example(
+  'many-cores.ts',
+  (run) => {
+    it('has the clients of all workers in one room, in one order', async () => {
+      for (const worker of [1, 2]) await run().prints(`worker ${worker} listens`);
+      // node:cluster gives connections to its workers in turn.
+      const clients = await Promise.all([1, 2, 3, 4].map(() => open(run(), '/rooms/a')));
+      const greetings = await Promise.all(clients.map((client) => client.receive()));
+      assert.deepEqual([...new Set(greetings)].sort(), ['you are with worker 1', 'you are with worker 2']);
+      const [sender, ...others] = clients as [WsClient, ...WsClient[]];
+      const texts = Array.from({ length: 20 }, (_, i) => `message ${i}`);
+      for (const text of texts) sender.send(text);
+      for (const client of others) {
+        for (const text of texts) assert.equal(await client.receive(), text);
+      }
+      await leave(...clients);
+    });
+
+    it('says goodbye on SIGTERM, and ends', async () => {
+      const client = await open(run(), '/rooms/a');
+      await client.receive();
+      const stopped = run().stop('SIGTERM');
+      assert.equal((await client.receiveClose()).code, 1001);
+      assert.equal(await stopped, 0);
+    });
+  },
+  () => ({ WORKERS: '2' }),
+);
+
 describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
   tested.add('thread-broker.ts').add('thread-broker.test.ts');
 
@@ -122,6 +179,28 @@ describe('docs/examples/thread-broker.ts', TIMEOUT, () => {
       { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     );
     assert.match(report, /^# pass [1-9]\d$/m);
+  });
+});
+
+// Not in its group, which does not run where there is no Redis.
+tested.add('many-machines-redis.ts');
+describe('docs/examples/many-machines-redis.ts', { ...TIMEOUT, ...skipWithoutRedis() }, () => {
+  it('passes what is said in a room to those who are connected to another process', async () => {
+    const redis = await RedisServer.start();
+    const env = { REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+    const starting = [0, 1].map(() => ExampleProcess.start('many-machines-redis.ts', env));
+    try {
+      const clients = await Promise.all(starting.map(async (run) => open(await run, '/room/7')));
+      for (const client of clients) assert.equal(await client.receive(), 'welcome');
+      clients[0]!.send('from the one');
+      assert.equal(await clients[1]!.receive(), 'from the one');
+      clients[1]!.send('from the other');
+      assert.equal(await clients[0]!.receive(), 'from the other');
+      await leave(...clients);
+    } finally {
+      for (const run of await Promise.allSettled(starting)) if (run.status === 'fulfilled') await run.value.stop();
+      await redis.stop();
+    }
   });
 });
 
@@ -660,6 +739,51 @@ example('application.ts', (run) => {
     assert.deepEqual(await ada.receiveClose(), { code: 1001, reason: 'restarting' });
     assert.equal(await stopped, 0);
     assert.match(run().output, /1 closed, 0 cut/);
+  });
+});
+
+example('positions.ts', (run) => {
+  tested.add('positions-page.js');
+  const asking = { 'Sec-WebSocket-Protocol': 'positions.hyperlane' };
+
+  it('sends to who asks for it where each message stands, and goes on from there', async () => {
+    const [ada, eve] = [await open(run(), '/room/7', asking), await open(run(), '/room/7')];
+    assert.match(String(await ada.receive()), /^=[\w-]+\.0\n$/);
+    eve.send('hello');
+    const [, position] = /^(.*)\nhello$/.exec(String(await ada.receive()))!;
+    ada.send('own');
+    assert.match(String(await ada.receive()), /^=[\w-]+\.2\n$/);
+    assert.equal(await eve.receive(), 'own');
+    await leave(ada);
+    eve.send('missed');
+    const back = await open(run(), `/room/7?after=${position}`, asking);
+    assert.equal(await back.receive(), `=${position}\n`);
+    assert.match(String(await back.receive()), /\nown$/);
+    assert.match(String(await back.receive()), /\nmissed$/);
+    await leave(back, eve);
+  });
+
+  it('serves a page, and what it follows the room with', async () => {
+    assert.match((await get(run(), '/'))[1], /follow\('\/room\/7'/);
+    assert.match((await get(run(), '/positions-page.js'))[1], /export function follow/);
+  });
+});
+
+example('presence.ts', (run) => {
+  const next = async (client: WsClient): Promise<Record<string, unknown>> => JSON.parse(String(await client.receive()));
+
+  it('tells who is there, who comes and who leaves', async () => {
+    const ada = await open(run(), '/room/7?user=ada');
+    assert.deepEqual(Object.keys((await next(ada)).here as object), ['ada']);
+    const [eve, eveAgain] = [await open(run(), '/room/7?user=eve'), await open(run(), '/room/7?user=eve')];
+    assert.equal((await next(ada)).join, 'eve');
+    assert.equal((await next(ada)).update, 'eve');
+    assert.deepEqual(await get(run(), '/count/7'), [200, '2']);
+    eveAgain.reset();
+    assert.equal((await next(ada)).update, 'eve');
+    eve.reset();
+    assert.equal((await next(ada)).leave, 'eve');
+    await leave(ada);
   });
 });
 

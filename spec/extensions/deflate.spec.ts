@@ -137,6 +137,26 @@ describe('Deflater without context takeover', () => {
     assert.equal(deflater.deflate(short, 100), undefined, 'whatever its threshold was before');
   });
 
+  it('compresses repeated bytes once, whoever has them', () => {
+    const deflater = new Deflater(SETTINGS, false);
+    const first = deflater.deflate(Buffer.from(TEXT), 0);
+    assert.equal(deflater.deflate(Uint8Array.from(Buffer.from(TEXT)), 0), first);
+    assert.notEqual(deflater.deflate(Buffer.from(TEXT.replace('user 0', 'user 1')), 0), first);
+  });
+
+  it('gives the thread pool once what is sent to many in one turn', async () => {
+    const deflater = new Deflater(SETTINGS, false);
+    for (const data of [LARGE_TEXT, Buffer.from(LARGE_TEXT)]) {
+      const first = deflater.deflate(data, 0);
+      assert.equal(deflater.deflate(data, 0), first);
+      assert.notEqual(deflater.deflate(Buffer.from(LARGE_TEXT), 0), first);
+      await new Promise(setImmediate);
+      assert.notEqual(deflater.deflate(data, 0), first);
+      assert.ok(inflate((await first)!).equals(Buffer.from(LARGE_TEXT)));
+    }
+    assert.equal(deflater.deflate(LARGE_TEXT, LARGE_TEXT.length + 1), undefined);
+  });
+
   it('never takes repeated bytes for the same, since their owner may change them', () => {
     const deflater = new Deflater(SETTINGS, false);
     const bytes = Buffer.from(TEXT);

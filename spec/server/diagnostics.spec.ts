@@ -11,7 +11,8 @@ import { clientFrame, WsClient } from '../support/ws-client.ts';
 
 afterEach(cleanUp);
 
-type Name = keyof DiagnosticsMessages;
+/** Those of connections; spec/topics has the others. */
+type Name = Extract<keyof DiagnosticsMessages, `hyperlane-ws:${'connection' | 'message' | 'ping'}${string}`>;
 
 const NAMES: readonly Name[] = [
   'hyperlane-ws:connection.open',
@@ -169,7 +170,7 @@ describe('docs/reference/diagnostics.md', () => {
     const names = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, name]) => name!);
     const made = names(read('lib/diagnostics.ts'), /publisher\('(hyperlane-ws:[\w.]+)'\)/g);
     assert.deepEqual(names(read('docs/reference/diagnostics.md'), /^### `(hyperlane-ws:[\w.]+)`$/gm), made);
-    assert.deepEqual([...NAMES].sort(), made.sort());
+    assert.ok(NAMES.every((name) => made.includes(name)));
   });
 });
 

@@ -44,6 +44,7 @@ describe('resolveOptions', () => {
       closeTimeoutMs: 5_000,
       heartbeatIntervalMs: 30_000,
       idleTimeoutMs: 0,
+      topics: undefined,
     });
     assert.equal(MAX_TIMER_MS, 2_147_483_647);
   });

@@ -6,6 +6,9 @@ import { afterEach, describe, it } from 'node:test';
 import { type Context, Server } from 'hyperlane-ws';
 import { timerWheel } from '../../lib/net/timer-wheel.ts';
 import { WARNING_CODES } from '../../lib/warnings.ts';
+import { GapError } from '../../lib/errors.ts';
+import { Topics } from '../../lib/topics/topics.ts';
+import { Hub } from '../topics/faulty-broker.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { holdWheel, pass, TICK_MS } from '../support/held-wheel.ts';
 import { makeServer, run } from '../support/running-server.ts';
@@ -164,6 +167,18 @@ describe('a warning, once', () => {
     pass(10_000 / TICK_MS);
     assert.match(await warned('WS_WARN_SLOW_HOOK'), /has not ended for 10 s: no message is handled/);
     gate.resolve();
+  });
+
+  it('of what a broker carries that nobody can read', async () => {
+    const hub = new Hub();
+    const topics = new Topics({ broker: hub.broker() });
+    const subscription = await topics.subscribe('a');
+    for (let i = 0; i < 2; i++) {
+      hub.publish('a', Buffer.of(9), undefined);
+      await assert.rejects(subscription.recv(), GapError);
+    }
+    await topics.close();
+    assert.match(await warned('WS_WARN_TOPIC_ENVELOPE'), /^topic "a": a message that its broker carries is none/);
   });
 
   it('for each code, and for each once', () => {

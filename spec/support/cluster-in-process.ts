@@ -23,6 +23,8 @@ export class InProcessChannel {
   readonly child: ChildProcess;
   readonly toPrimary: Sent[] = [];
   readonly toWorker: Sent[] = [];
+  /** The message that the primary sent last. */
+  lastOfPrimary: unknown;
   isWorkerHeld = false;
   isPrimaryHeld = false;
   readonly #serialization: 'json' | 'advanced';
@@ -33,6 +35,7 @@ export class InProcessChannel {
     this.child = this.#child as unknown as ChildProcess;
     const send = (message: unknown, _handle: unknown, _options: unknown, sent: () => void): boolean => {
       this.toWorker.push({ message, sent });
+      this.lastOfPrimary = message;
       if (!this.isPrimaryHeld) setImmediate(() => this.deliver());
       return true;
     };

@@ -86,7 +86,8 @@ export class RemoteBroker implements Broker {
   #lastCall = 0;
   #events: BrokerEvents | undefined;
 
-  constructor(child: ChildProcess, options: ClusterBrokerOptions = {}) {
+  /** @param options - without any, it has more patience than a busy machine needs */
+  constructor(child: ChildProcess, options: ClusterBrokerOptions = { timeoutMs: 30_000 }) {
     this.#child = child;
     this.#options = options;
     child.on('message', this.#receive);

@@ -15,7 +15,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
  * uncovered block as covered, from Node 22 on they report the wrong lines for code that a loader has transformed. Here
  * the judgement is made on the generated code, where the counts are exact, so all versions of Node agree.
  */
-const FOLDERS = ['codec', 'protocol', 'handshake', 'extensions', 'channel', 'broadcast', 'brokers'];
+const FOLDERS = ['codec', 'protocol', 'handshake', 'extensions', 'channel', 'broadcast', 'topics'];
 
 interface RawCoverage {
   result: { url: string; functions: { ranges: { startOffset: number; endOffset: number; count: number }[] }[] }[];

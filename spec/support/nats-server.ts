@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '@nats-io/transport-node';
@@ -66,6 +66,17 @@ export class NatsServer {
     for (const name of readdirSync(this.#folder)) rmSync(join(this.#folder, name), { recursive: true });
   }
 
+  /** Puts what it has kept on the disk aside, while it is not running. */
+  save(): void {
+    cpSync(this.#folder, `${this.#folder}-saved`, { recursive: true });
+  }
+
+  /** Gives it back what was put aside, and nothing else. */
+  restore(): void {
+    this.forget();
+    renameSync(`${this.#folder}-saved`, this.#folder);
+  }
+
   /** A connection as an application makes it, closed with the server. @param port - of what stands in between */
   async connect(port: number = this.port, options: object = {}): Promise<Connection> {
     const connection = await connect({
@@ -91,7 +102,7 @@ export class NatsServer {
   async stop(): Promise<void> {
     await Promise.all([...this.#connections].map((connection) => connection.close()));
     await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
+    for (const folder of [this.#folder, `${this.#folder}-saved`]) rmSync(folder, { recursive: true, force: true });
   }
 
   readonly #kill = (): void => {

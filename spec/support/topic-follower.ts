@@ -9,6 +9,7 @@ export const GAP: unique symbol = Symbol('gap');
 
 const HISTORY: BrokerSettings = { historyMessages: 10_000, historyMs: 600_000 };
 const PAGE = 500;
+const PATIENCE_MS = 20_000;
 
 /**
  * One process of an application, as far as a spec of a broker needs it: follows a topic by the rules of `Broker`, reads what it has
@@ -67,11 +68,12 @@ export class Follower {
   /** Publishes until it succeeds, under one id. */
   async publish(text: string): Promise<BrokerTop> {
     const id = `${text} ${Math.random()}`;
-    for (let attempt = 0; ; attempt++) {
+    const end = Date.now() + PATIENCE_MS;
+    while (true) {
       try {
         return await this.broker.publish(this.#topic, Buffer.from(text), id);
       } catch (error) {
-        if (attempt === 200) throw error;
+        if (Date.now() > end) throw error;
         await sleep(20);
       }
     }

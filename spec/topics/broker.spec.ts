@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { afterEach, describe, it } from 'node:test';
 import { BrokerError, ChannelClosedError, type GapError, type InvalidStateError } from '../../lib/errors.ts';
+import type { Broker } from '../../lib/topics/broker.ts';
+import { BrokerBackend } from '../../lib/topics/broker-backend.ts';
+import type { TopicConnection } from '../../lib/topics/connection-subscription.ts';
 import { Topics } from '../../lib/topics/topics.ts';
 import type { TopicsOptions } from '../../lib/topics/topics-options.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
@@ -23,6 +26,20 @@ function makeTwo(options: TopicsOptions = { historyMessages: 100 }) {
   const [here, broker] = make();
   const [there, otherBroker] = make();
   return { hub, here, broker, there, otherBroker };
+}
+
+/** What a broker can do, to be replaced in part. */
+function methodsOf(broker: HubBroker): Broker {
+  return {
+    name: broker.name,
+    open: (...args) => broker.open(...args),
+    subscribe: (...args) => broker.subscribe(...args),
+    unsubscribe: (...args) => broker.unsubscribe(...args),
+    publish: (...args) => broker.publish(...args),
+    read: (...args) => broker.read(...args),
+    signal: (...args) => broker.signal(...args),
+    close: () => broker.close(),
+  };
 }
 
 /** Publishes numbers from the other process. */
@@ -62,6 +79,7 @@ describe('Topics over a broker', () => {
       dropped: 0,
       ended: 0,
       recovered: 0,
+      presence: { processes: 0, topics: 0, watched: 0, ignored: 0 },
     });
   });
 
@@ -337,6 +355,33 @@ describe('Topics over a broker', () => {
     broker.tell('b', 'e1', { offset: 1, previous: 0, data: Buffer.of(1, 0) });
   });
 
+  it('is not subscribed to what was left before the broker was there, and asks no more where it was left', async () => {
+    const { here, there, broker } = makeTwo();
+    const held = defer();
+    const late = new Topics({ broker: { ...methodsOf(broker), open: () => held.promise } });
+    const connection = { canSend: true } as TopicConnection;
+    const joined = late.join(connection, 'late');
+    assert.equal(late.part(connection, 'late'), true);
+    held.resolve();
+    await assert.rejects(joined, ChannelClosedError);
+    assert.equal(broker.calls.includes('subscribe'), false);
+
+    const subscription = await here.subscribe('a');
+    broker.fate = 'drop';
+    await publish(there, 1, 1);
+    broker.fate = 'now';
+    broker.before = async () => {
+      throw new Error('not now');
+    };
+    await publish(there, 2, 2);
+    await settle();
+    const { length } = broker.calls;
+    subscription.unsubscribe();
+    await settle();
+    assert.deepEqual(broker.calls.slice(length), ['unsubscribe']);
+    await late.close();
+  });
+
   it('takes no topic that was left before the broker had it', async () => {
     const { here, broker } = makeTwo();
     const held = defer();
@@ -347,6 +392,20 @@ describe('Topics over a broker', () => {
     (await subscribing).unsubscribe();
     await until('it was left', () => broker.subscribed.size === 0);
     assert.deepEqual(broker.calls, ['open', 'subscribe', 'unsubscribe']);
+  });
+
+  it('misses nothing behind a position that the broker calls the top, of a topic of which it keeps nothing', async () => {
+    const { hub } = makeTwo();
+    const broker: Broker = {
+      ...methodsOf(hub.broker()),
+      subscribe: async () => ({ epoch: 'e', offset: 70 }),
+      read: async (_topic, after) => ({ epoch: 'e', offset: after, messages: [] }),
+    };
+    const topics = new Topics({ broker, historyMessages: 100 });
+    onCleanUp(() => topics.close());
+    const log = new Log(await topics.subscribe('a', { after: 'e.50' }));
+    await settle();
+    assert.deepEqual(log.got, []);
   });
 
   it('rejects what the broker fails at, and works again with the next', async () => {
@@ -488,6 +547,7 @@ describe('a subscription behind a position, over a broker', () => {
       broker.before = (method) => (method === 'read' ? held.promise : Promise.resolve());
       const log = new Log(await here.subscribe('a', { after: positions[0]! }));
       await settle();
+      await publish(there, 3, 3);
       hub.forgetAll();
       for (let i = 4; i <= 7; i++) {
         await publish(there, i, i);
@@ -497,5 +557,27 @@ describe('a subscription behind a position, over a broker', () => {
       await until('it goes on', () => log.texts.at(-1) === '7');
       assert.deepEqual(log.texts, isGapThere ? ['gap: epoch', '4', '5', '6', '7'] : ['gap: epoch', '6', '7']);
     }
+  });
+});
+
+describe('signals', () => {
+  it('go to all processes, or to those in a topic, and are lost without a word', async () => {
+    const hub = new Hub();
+    const settings = { broker: undefined, historyMessages: 0, historyMs: 1000, capacity: 10 };
+    const brokers = [hub.broker(), hub.broker()];
+    const backends = brokers.map((broker) => new BrokerBackend(broker, settings));
+    const told: string[] = [];
+    backends[1]!.onSignal = (topic, data) => void told.push(`${topic} ${Buffer.from(data)}`);
+    backends[0]!.signal(undefined, Buffer.from('all'));
+    backends[0]!.signal('a', Buffer.from('nobody'));
+    await settle();
+    brokers[1]!.subscribed.add('a');
+    backends[0]!.signal('a', Buffer.from('members'));
+    await settle();
+    brokers[0]!.down();
+    backends[0]!.signal('a', Buffer.from('lost'));
+    await settle();
+    assert.deepEqual(told, ['undefined all', 'a members']);
+    for (const backend of backends) await backend.close();
   });
 });

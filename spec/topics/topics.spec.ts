@@ -37,6 +37,7 @@ describe('Topics, without a broker', () => {
     assert.equal(topics.size('a'), 2);
     assert.equal(topics.size('b'), 0);
     assert.equal(topics.isConnected, true);
+    assert.equal(topics.opened, undefined);
   });
 
   it('copies bytes that wait, and leaves those that its caller has', async () => {
@@ -277,6 +278,7 @@ describe('Topics, without a broker', () => {
 describe('the history of a topic, without a broker', () => {
   it('has the newest messages, or those behind a position', async () => {
     const topics = make({ historyMessages: 300 });
+    assert.deepEqual((await topics.history('a')).messages, []);
     const positions: string[] = [];
     for (let i = 1; i <= 400; i++) positions.push(await topics.publish('a', String(i)));
     const newest = await topics.history('a', undefined, 2);
@@ -319,6 +321,7 @@ describe('the history of a topic, without a broker', () => {
     const topics = make({ historyMessages: 10, historyMs: 5000 });
     const first = await topics.publish('a', '1');
     now += 3000;
+    await topics.publish('b', '1');
     const second = await topics.publish('a', '2');
     now += 3000;
     assert.deepEqual(bodies((await topics.history('a')).messages), ['2']);
@@ -327,6 +330,10 @@ describe('the history of a topic, without a broker', () => {
     const all = await topics.history('a', first);
     assert.deepEqual([all.messages.length, all.gap?.reason, all.position], [0, 'history', second]);
     assert.equal((await topics.history('a', second)).gap, undefined);
+    await topics.publish('c', '1');
+    now += 3000;
+    mock.timers.tick(5000);
+    assert.deepEqual(bodies((await topics.history('c')).messages), ['1']);
     const log = new Log(await topics.subscribe('a', { after: second }));
     await topics.publish('a', '3');
     await settle();
