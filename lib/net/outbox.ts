@@ -143,8 +143,7 @@ export class Outbox implements Flushable {
     const chunks = this.#protocol.takeOutput();
     if (chunks.length > 0) {
       this.#isClear = false;
-      this.#isClear = this.#transport.write(chunks);
-      if (this.#isClear) this.#protocol.outputReleased();
+      if (this.#transport.write(chunks)) this.#protocol.outputReleased();
       else this.#returnLater(this.#protocol.outputRetained());
     }
     if (this.#state === ENDING) this.#transport.end();

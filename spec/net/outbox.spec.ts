@@ -322,6 +322,22 @@ describe('Outbox.flush', () => {
     assert.equal(await hasSettled(flushed), true);
   });
 
+  it('waits for what was written before a transport took no more', async () => {
+    const wire = new Wire();
+    wire.isFast = false;
+    wire.outbox.send('a');
+    wire.outbox.flushOutput();
+    // What is written to one that has ended is let go of at once.
+    wire.isFast = true;
+    wire.outbox.send('b');
+    const flushed = wire.outbox.flush();
+    assert.equal(wire.outbox.bufferedBytes, 1);
+    assert.equal(await hasSettled(flushed), false);
+    wire.leave();
+    assert.equal(await hasSettled(flushed), true);
+    assert.equal(wire.outbox.bufferedBytes, 0);
+  });
+
   it('waits for what is being compressed first', async () => {
     const wire = new Wire();
     let finish!: () => void;
