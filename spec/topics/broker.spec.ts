@@ -424,6 +424,9 @@ describe('Topics over a broker', () => {
       throw 'a string';
     };
     await assert.rejects(here.publish('a', '1'), /failed: a string$/);
+    const own = new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'it says itself what is wrong');
+    broker.before = () => Promise.reject(own);
+    await assert.rejects(here.publish('a', '1'), (error) => error === own);
     broker.before = undefined;
     broker.up();
     const log = new Log(await here.subscribe('a'));
