@@ -1,0 +1,93 @@
+/**
+ * Topics across processes, under load and faults, by what each subscriber was told.
+ *
+ *     npm run fleet -- --broker redis|ioredis|nats|cluster [--fault <name>] [--servers 4] [--clients 200] [--rooms 20]
+ *                      [--messages 100000] [--history 1000] [--seconds 20]
+ *
+ * Without a fault: so many messages, as fast as they go, and each subscriber of a room gets each of them, once, and all in the
+ * same order. With one: messages at a steady rate while it happens, and each log is a run of the broker's order, or has its
+ * gap exactly there.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type Backend, startBackend } from './backends.ts';
+import { BROKERS, type BrokerKind } from './brokers.ts';
+import { FAULTS } from './faults.ts';
+import { Fleet } from './fleet.ts';
+import { checkLogs } from './logs.ts';
+
+/** Between two messages of a client, while there are faults. */
+const PERIOD_MS = 100;
+
+const { values } = parseArgs({
+  options: {
+    broker: { type: 'string', default: 'redis' },
+    fault: { type: 'string' },
+    servers: { type: 'string', default: '4' },
+    clients: { type: 'string', default: '200' },
+    rooms: { type: 'string', default: '20' },
+    messages: { type: 'string', default: '100000' },
+    history: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '20' },
+  },
+});
+const kind = values.broker as BrokerKind;
+if (!BROKERS.includes(kind)) throw new TypeError(`--broker is ${values.broker}: give one of ${BROKERS.join(', ')}`);
+if (values.fault !== undefined && !Object.hasOwn(FAULTS, values.fault)) {
+  throw new TypeError(`--fault is ${values.fault}: give one of ${Object.keys(FAULTS).join(', ')}`);
+}
+
+const backend = await startBackend(kind, values.fault !== undefined);
+const fleet = new Fleet({ broker: kind, port: backend.port, historyMessages: Number(values.history) });
+try {
+  await fleet.startServers(Number(values.servers));
+  await fleet.startSubscribers(Number(values.clients), Number(values.rooms));
+  const started = performance.now();
+  if (values.fault === undefined) await fleet.sendAll(Number(values.messages));
+  else await sendDuring(backend, values.fault, Number(values.seconds));
+  const published = await fleet.published();
+  const findings = checkLogs(fleet.subscribers, published);
+  const reports = await Promise.all(
+    fleet.servers.filter((server) => server.isRunning).map((server) => server.report()),
+  );
+  console.log({
+    broker: kind,
+    fault: values.fault,
+    ...findings,
+    faults: findings.faults.slice(0, 10),
+    faultCount: findings.faults.length,
+    reconnects: fleet.subscribers.reduce((sum, { connections }) => sum + connections - 1, 0),
+    rejections: reports.reduce((sum, { rejections }) => sum + rejections, 0),
+    givenUp: reports.reduce((sum, { givenUp }) => sum + givenUp.length, 0),
+    seconds: Math.round((performance.now() - started) / 1000),
+  });
+  if (findings.faults.length > 0) process.exitCode = 1;
+} finally {
+  await fleet.end();
+  await backend.stop();
+}
+process.exit();
+
+/** Sends at a steady rate, has the fault happen in the midst of it, and then waits until it is quiet. */
+async function sendDuring(backend: Backend, fault: string, seconds: number): Promise<void> {
+  let isSending = true;
+  let sent = 0;
+  const senders = fleet.subscribers.map(async (subscriber) => {
+    await sleep(Math.random() * PERIOD_MS);
+    for (let i = 0; isSending; i++) {
+      if (subscriber.send(`${subscriber.room}:${subscriber.name}:${i}`)) sent++;
+      await sleep(PERIOD_MS);
+    }
+  });
+  await sleep((seconds * 1000) / 4);
+  await FAULTS[fault]!({ backend, fleet });
+  const before = fleet.subscribers.map(({ entries }) => entries.length);
+  await sleep(2000);
+  const silent = fleet.subscribers.filter(({ entries }, i) => entries.length === before[i]).length;
+  console.log(`2 s behind the fault ${silent} of ${fleet.subscribers.length} clients were told nothing new`);
+  await sleep((seconds * 1000) / 2);
+  isSending = false;
+  await Promise.all(senders);
+  await sleep(3000);
+  console.log(`${sent} messages were sent`);
+}
