@@ -1,6 +1,6 @@
+import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
-import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import { ChannelClosedError } from '../errors.ts';
 import type { Position } from './position.ts';
 import type { Topic } from './topic.ts';
@@ -142,6 +142,8 @@ export class TopicSubscription extends ReceiveSource<TopicMessage> {
     const { reader } = this.#hold;
     const entries = reader.available();
     if (entries === 0 && (reader.isEnded || this.#topic.isClosed)) return Number.POSITIVE_INFINITY;
+    // What a receive was offered may have left the ring before it was taken: then it waits for the history.
+    if (entries === 0 && this.waiting > this.#heldBack.length) this.#topic.wait(this.#place);
     return this.#heldBack.length + entries;
   }
 

@@ -414,6 +414,20 @@ describe('Topics over a broker', () => {
     here.part(connection, 'a');
   });
 
+  it('gives a receive what it was offered and what left the ring before it was taken', async () => {
+    const { here, broker, there } = makeTwo({ historyMessages: 100, capacity: 4 });
+    const log = new Log(await here.subscribe('a'));
+    broker.down();
+    await publish(there, 1, 6);
+    await settle();
+    broker.up();
+    await settle();
+    assert.deepEqual(log.texts, ['1', '2', '3', '4', '5', '6']);
+    await publish(there, 7, 7);
+    await settle();
+    assert.deepEqual(log.texts.at(-1), '7');
+  });
+
   it('misses nothing behind a position that the broker calls the top, of a topic of which it keeps nothing', async () => {
     const { hub } = makeTwo();
     const broker: Broker = {
