@@ -136,13 +136,14 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliverGap(gap: TopicGap): void {
-    if (this.#reader !== undefined) return;
+    // It may have left since the topic began to tell of it.
+    if (this.#reader !== undefined || this.isOver) return;
     if (this.#options.wire === undefined || this.#connection.hasRoom()) {
       this.#tell(gap);
       return;
     }
     // It is to be sent, and is read when there is room again.
-    this.#beginReading(undefined);
+    this.#beginReading(undefined).putBack(gap);
     this.#wait();
   }
 
@@ -152,8 +153,9 @@ export class ConnectionSubscription {
     return isPosition ? (after as Position) : this.#topic.position;
   }
 
-  #beginReading(after: string | undefined): void {
+  #beginReading(after: string | undefined): TopicReader {
     this.#reader = new TopicReader(this.#topic, after, this.#options.whenBehind, () => this.#pump());
+    return this.#reader;
   }
 
   #stopReading(): void {

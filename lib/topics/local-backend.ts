@@ -95,15 +95,16 @@ export class LocalBackend implements TopicBackend {
     const kept = this.#options.historyMessages === 0 ? undefined : this.#keep(name);
     const offset = ++this.#last;
     if (topic !== undefined || kept !== undefined) {
-      const previous = topic?.offset ?? kept!.offset;
+      const previous = topic?.last ?? kept!.offset;
       const message = new TopicMessage(this.#epoch, previous, offset, asBuffer(body), sender, false);
-      if (topic !== undefined) {
-        topic.tally.received++;
-        topic.accept(message);
-      }
+      // Before it is told: that may have the next one be published.
       if (kept !== undefined) {
         kept.offset = offset;
         kept.history.add(message, performance.now());
+      }
+      if (topic !== undefined) {
+        topic.tally.received++;
+        topic.accept(message);
       }
     } else this.#forget(offset);
     return formatPosition(this.#epoch, offset);

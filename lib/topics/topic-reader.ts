@@ -84,6 +84,13 @@ export class TopicReader implements Place {
     return entry;
   }
 
+  /** Has a gap be taken first, behind which this begins. */
+  putBack(gap: TopicGap): void {
+    this.#ready.push(gap);
+    this.epoch = gap.from;
+    this.offset = gap.previous;
+  }
+
   /** Leaves the ring. Once. */
   close(): void {
     this.#isClosed = true;

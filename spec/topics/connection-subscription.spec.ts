@@ -177,6 +177,13 @@ describe('a connection in a topic', () => {
     assert.deepEqual(connection.sent, ['=1', '!history', '3:3', '4:4', '!skipped', '7:7']);
   });
 
+  it('takes nothing but a function for gaps', () => {
+    const topics = make();
+    const options = { onGap: 'reload' as unknown as () => void };
+    assert.throws(() => topics.join(new TestConnection(), 'a', options), /onGap is a function .* the string 'reload'/);
+    assert.equal(topics.size('a'), 0);
+  });
+
   it('joins nothing when it is over', async () => {
     const topics = make();
     const connection = new TestConnection();
