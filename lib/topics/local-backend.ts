@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { REFERENCE_BYTES } from '../codec/frame-encoder.ts';
 import type { TopicBackend } from './backend.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 import { alreadyPublished } from './published.ts';
@@ -105,6 +106,8 @@ export class LocalBackend implements TopicBackend {
       }
       if (topic !== undefined) {
         topic.tally.received++;
+        // Once for all that would send it from where it lies, where its publisher cannot know for how long it must not change.
+        if (body.length >= REFERENCE_BYTES) message.keep();
         topic.accept(message);
       }
     } else this.#forget(offset);

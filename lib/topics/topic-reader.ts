@@ -70,6 +70,20 @@ export class TopicReader implements Place {
     return epoch !== this.epoch || offset >= this.offset;
   }
 
+  /** Whether it is to be ended when one more comes. */
+  get isOnTheBrink(): boolean {
+    return this.#whenBehind === 'end' && this.#isJoined && this.#behind >= this.#topic.ring.capacity;
+  }
+
+  /** Whether that one has come. */
+  get isOverTheBrink(): boolean {
+    return this.#behind > this.#topic.ring.capacity;
+  }
+
+  get #behind(): number {
+    return this.#topic.ring.end - this.#cursor.position;
+  }
+
   /** How many entries there are to take now, at least: none only if there are none. */
   available(): number {
     this.#advance();
