@@ -70,15 +70,7 @@ process.exit();
 
 /** Sends at a steady rate, has the fault happen in the midst of it, and then waits until it is quiet. */
 async function sendDuring(backend: Backend, fault: string, seconds: number): Promise<void> {
-  let isSending = true;
-  let sent = 0;
-  const senders = fleet.subscribers.map(async (subscriber) => {
-    await sleep(Math.random() * PERIOD_MS);
-    for (let i = 0; isSending; i++) {
-      if (subscriber.send(`${subscriber.room}:${subscriber.name}:${i}`)) sent++;
-      await sleep(PERIOD_MS);
-    }
-  });
+  const stop = fleet.keepSending(PERIOD_MS);
   await sleep((seconds * 1000) / 4);
   await FAULTS[fault]!({ backend, fleet });
   const before = fleet.subscribers.map(({ entries }) => entries.length);
@@ -86,8 +78,7 @@ async function sendDuring(backend: Backend, fault: string, seconds: number): Pro
   const silent = fleet.subscribers.filter(({ entries }, i) => entries.length === before[i]).length;
   console.log(`2 s behind the fault ${silent} of ${fleet.subscribers.length} clients were told nothing new`);
   await sleep((seconds * 1000) / 2);
-  isSending = false;
-  await Promise.all(senders);
+  const sent = await stop();
   await sleep(3000);
   console.log(`${sent} messages were sent`);
 }
