@@ -51,6 +51,7 @@ describe('four servers over Redis, behind nginx, with pages open', {
     const codes = fleet.subscribers.flatMap(({ closeCodes }) => closeCodes);
     assert.ok(codes.length >= CLIENTS, `${codes.length} of ${CLIENTS} connections were closed`);
     assert.deepEqual([...new Set(codes)], [AWAY]);
+    assert.equal(Math.max(...fleet.subscribers.map(({ refusals }) => refusals)), 0, 'nobody is refused');
     for (const { name, attempts } of pages) assert.ok(attempts > 1, `${name} never had to come back`);
   });
 });

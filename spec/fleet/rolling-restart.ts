@@ -8,12 +8,10 @@ import type { Fleet } from './fleet.ts';
 import { checkLogs, checkWhole, type Findings } from './logs.ts';
 import { FleetPage } from './pages.ts';
 
-/** Has clients come in by an nginx with the site of the docs, and one of its hints. Until `cleanUp`. */
+/** Has clients come in by an nginx with the site of the docs. Until `cleanUp`. */
 export async function putNginxBefore(fleet: Fleet): Promise<void> {
   const ports = fleet.servers.map(({ port }) => port);
-  const nginx = await Nginx.start(nginxPath()!, ports, (site) =>
-    site.replaceAll(/(server 127\.0\.0\.1:\d+);/g, '$1 max_fails=1 fail_timeout=2s;'),
-  );
+  const nginx = await Nginx.start(nginxPath()!, ports);
   fleet.entryPort = nginx.port;
 }
 
