@@ -1,5 +1,5 @@
 import { type GapError, LimitError } from '../errors.ts';
-import { formatPosition, type Place, type Position, parsePosition } from './position.ts';
+import { type Position, parsePosition } from './position.ts';
 import type { Topic } from './topic.ts';
 import { type TopicEntry, TopicGap, type TopicMessage } from './topic-entry.ts';
 import { TopicReader, type WhenBehind } from './topic-reader.ts';
@@ -53,8 +53,6 @@ export class ConnectionSubscription {
   #first: string | Uint8Array | undefined;
   /** Reads for it while it is behind. */
   #reader: TopicReader | undefined;
-  /** How far it has got, where that is further than the topic: another process, or the history, was told sooner. */
-  #ahead: Place | undefined;
   #dropped = 0;
   /** Where it stood when it ended. */
   #end: Position | undefined;
@@ -97,10 +95,7 @@ export class ConnectionSubscription {
 
   /** Behind what was sent last; before that, where it begins. */
   get position(): Position {
-    if (this.#end !== undefined) return this.#end;
-    const ahead = this.#ahead;
-    if (ahead !== undefined) return formatPosition(ahead.epoch, ahead.offset);
-    return this.#reader?.position ?? this.#topic.position;
+    return this.#end ?? this.#reader?.position ?? this.#topic.position;
   }
 
   /** How many messages were skipped since the peer was too slow. */
@@ -130,7 +125,7 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliver(message: TopicMessage): void {
-    if (this.#reader !== undefined || this.#isKnown(message)) return;
+    if (this.#reader !== undefined) return;
     const { wire } = this.#options;
     if (wire === undefined && message.sender === this.#number) return;
     if (this.#connection.offer(wire === undefined ? message.body : this.#encode(message, wire))) return;
@@ -141,7 +136,7 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliverGap(gap: TopicGap): void {
-    if (this.#reader !== undefined || this.#isKnown(gap)) return;
+    if (this.#reader !== undefined) return;
     if (this.#options.wire === undefined || this.#connection.hasRoom()) {
       this.#tell(gap);
       return;
@@ -149,14 +144,6 @@ export class ConnectionSubscription {
     // It is to be sent, and is read when there is room again.
     this.#beginReading(undefined);
     this.#wait();
-  }
-
-  /** Whether it is ahead of this; if not, it is so no longer. */
-  #isKnown({ epoch, offset }: TopicEntry): boolean {
-    if (this.#ahead === undefined) return false;
-    if (epoch === this.#ahead.epoch && offset <= this.#ahead.offset) return true;
-    this.#ahead = undefined;
-    return false;
   }
 
   /** Where it begins: what it was to begin with may be no position. */
@@ -203,11 +190,7 @@ export class ConnectionSubscription {
     if (reader.isEnded) {
       this.unsubscribe();
       this.#connection.fail('backpressure', new LimitError('WS_ERR_SLOW_SUBSCRIBER'));
-    } else if (reader.hasCaughtUp) {
-      const { epoch, offset } = reader;
-      if (epoch === this.#topic.epoch && offset > this.#topic.offset) this.#ahead = { epoch, offset };
-      this.#stopReading();
-    }
+    } else if (reader.hasCaughtUp) this.#stopReading();
   }
 
   #send(entry: TopicEntry): void {
