@@ -2,6 +2,7 @@ import type { ConnectionEnd } from '../net/connection-end.ts';
 import { RESOLVED } from '../net/promises.ts';
 import type { ConnectionSubscription } from '../topics/connection-subscription.ts';
 import { type Position, parsePosition } from '../topics/position.ts';
+import { published } from '../topics/published.ts';
 import { warnOnce } from '../warnings.ts';
 import { kindOf } from '../wording.ts';
 import type { Context } from './context.ts';
@@ -64,8 +65,8 @@ export function runUntilPending(handlers: readonly Handler[], ctx: Context): Pro
   for (let i = ctx.nextHandler; i < handlers.length; i++) {
     if (ctx.getAborted()) return undefined;
     const result: unknown = handlers[i]!(ctx);
-    // What a send returns that need not wait: to wait for it would take a quarter of an echo.
-    if (result === RESOLVED || result === undefined) continue;
+    // What a send or a publish returns that need not wait: to wait for it would take a quarter of an echo.
+    if (result === RESOLVED || result === undefined || result === published) continue;
     if (isThenable(result)) {
       ctx.nextHandler = i + 1;
       return result;

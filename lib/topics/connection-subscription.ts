@@ -1,6 +1,7 @@
+import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import { type GapError, LimitError } from '../errors.ts';
 import { type Position, parsePosition } from './position.ts';
-import type { Topic } from './topic.ts';
+import type { Topic, TopicWaiter } from './topic.ts';
 import { type TopicEntry, TopicGap, type TopicMessage } from './topic-entry.ts';
 import { TopicReader, type WhenBehind } from './topic-reader.ts';
 
@@ -51,8 +52,10 @@ export class ConnectionSubscription {
   readonly #release: () => void;
   /** What is to be sent before all else. */
   #first: string | Uint8Array | undefined;
-  /** Reads for it while it is behind. */
+  /** Reads for it while it is behind, or further than the topic has got. */
   #reader: TopicReader | undefined;
+  /** Where it waits for what the topic gets, while it reads. */
+  #place: WaitingPlace<TopicWaiter> | undefined;
   #dropped = 0;
   /** Where it stood when it ended. */
   #end: Position | undefined;
@@ -161,6 +164,8 @@ export class ConnectionSubscription {
     this.#dropped += this.#reader.dropped;
     this.#reader.close();
     this.#reader = undefined;
+    if (this.#place !== undefined) this.#topic.stopWaiting(this.#place);
+    this.#place = undefined;
   }
 
   /** Sends what there is to read, as long as there is room. */
@@ -191,6 +196,17 @@ export class ConnectionSubscription {
       this.unsubscribe();
       this.#connection.fail('backpressure', new LimitError('WS_ERR_SLOW_SUBSCRIBER'));
     } else if (reader.hasCaughtUp) this.#stopReading();
+    else {
+      this.#place ??= new WaitingPlace<TopicWaiter>(this);
+      this.#topic.wait(this.#place);
+    }
+  }
+
+  /** The topic has got something while it read. @internal */
+  wake(): boolean {
+    // It waits again by itself.
+    this.#pump();
+    return false;
   }
 
   #send(entry: TopicEntry): void {

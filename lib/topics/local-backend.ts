@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { TopicBackend } from './backend.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
+import { alreadyPublished } from './published.ts';
 import { RecentIds } from './recent-ids.ts';
 import type { Topic } from './topic.ts';
 import { TopicMessage, type TopicPage } from './topic-entry.ts';
@@ -59,7 +60,7 @@ export class LocalBackend implements TopicBackend {
     sender: number,
   ): Promise<Position> {
     if (id !== undefined) return this.#publishOnce(name, topic, body, id, sender);
-    return Promise.resolve(this.#publish(name, topic, body, sender));
+    return alreadyPublished(this.#publish(name, topic, body, sender));
   }
 
   read(name: string, topic: Topic | undefined, after: number, limit: number): TopicPage {
@@ -88,7 +89,7 @@ export class LocalBackend implements TopicBackend {
       this.#ids.add(name, id, position, now);
       this.#sweepLater();
     }
-    return Promise.resolve(position);
+    return alreadyPublished(position);
   }
 
   #publish(name: string, topic: Topic | undefined, body: string | Uint8Array, sender: number): Position {

@@ -4,35 +4,55 @@ const MEMORY_MS = 5 * 60_000;
 const MAX_IDS = 65_536;
 
 interface Remembered<T> {
+  readonly key: string;
   readonly value: T;
   readonly until: number;
 }
 
 /** What was published lately with an id, where no broker remembers it. */
 export class RecentIds<T> {
-  /** In the order in which they are forgotten. */
-  readonly #values = new Map<string, Remembered<T>>();
+  readonly #maxIds: number;
+  readonly #byKey = new Map<string, Remembered<T>>();
+  /**
+   * In the order in which they are forgotten; those before `#start` are, and leave when they are many. A Map has an order, too, but
+   * looks for its first entry among all that were deleted before it.
+   */
+  #inOrder: (Remembered<T> | undefined)[] = [];
+  #start = 0;
+
+  constructor(maxIds: number = MAX_IDS) {
+    this.#maxIds = maxIds;
+  }
 
   get size(): number {
-    return this.#values.size;
+    return this.#byKey.size;
   }
 
   find(topic: string, id: string, now: number): T | undefined {
     this.expire(now);
-    return this.#values.get(keyOf(topic, id))?.value;
+    return this.#byKey.get(keyOf(topic, id))?.value;
   }
 
+  /** Remembers one that `find` did not. */
   add(topic: string, id: string, value: T, now: number): void {
-    this.#values.set(keyOf(topic, id), { value, until: now + MEMORY_MS });
-    if (this.#values.size > MAX_IDS) this.#values.delete(this.#values.keys().next().value!);
+    const key = keyOf(topic, id);
+    const remembered = { key, value, until: now + MEMORY_MS };
+    this.#byKey.set(key, remembered);
+    this.#inOrder.push(remembered);
+    if (this.size > this.#maxIds) this.#forget();
   }
 
   /** Lets go of what is too old. */
   expire(now: number): void {
-    for (const [key, { until }] of this.#values) {
-      if (until > now) return;
-      this.#values.delete(key);
-    }
+    while (this.size > 0 && this.#inOrder[this.#start]!.until <= now) this.#forget();
+  }
+
+  #forget(): void {
+    this.#byKey.delete(this.#inOrder[this.#start]!.key);
+    this.#inOrder[this.#start++] = undefined;
+    if (2 * this.#start < this.#inOrder.length) return;
+    this.#inOrder = this.#inOrder.slice(this.#start);
+    this.#start = 0;
   }
 }
 

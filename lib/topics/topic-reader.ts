@@ -63,9 +63,11 @@ export class TopicReader implements Place {
     return formatPosition(this.epoch, this.offset);
   }
 
-  /** Whether all that has come to the topic was taken. */
+  /** Whether all that has come to the topic was taken, and no more: what is read from a history may be on its way to the topic. */
   get hasCaughtUp(): boolean {
-    return this.#isJoined && this.#ready.length === 0 && this.#cursor.position === this.#topic.ring.end;
+    const { ring, epoch, offset } = this.#topic;
+    if (!this.#isJoined || this.#ready.length > 0 || this.#cursor.position !== ring.end) return false;
+    return epoch !== this.epoch || offset >= this.offset;
   }
 
   /** How many entries there are to take now, at least: none only if there are none. */

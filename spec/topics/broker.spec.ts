@@ -11,6 +11,7 @@ import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { defer, settle, soon, until } from '../support/watchdog.ts';
 import { Hub, type HubBroker } from './faulty-broker.ts';
 import { Log } from './log.ts';
+import { TestConnection } from './test-connection.ts';
 
 afterEach(cleanUp);
 
@@ -394,6 +395,25 @@ describe('Topics over a broker', () => {
     assert.deepEqual(broker.calls, ['open', 'subscribe', 'unsubscribe']);
   });
 
+  it('sends a connection that comes back nothing again that it had, and that comes here late', async () => {
+    const { here, broker, there } = makeTwo();
+    await here.subscribe('a');
+    broker.fate = 'hold';
+    const [, second] = await publish(there, 1, 3);
+    const connection = new TestConnection();
+    await here.join(connection, 'a', { after: second });
+    await publish(there, 4, 4);
+    await settle();
+    broker.release();
+    await settle();
+    assert.deepEqual(connection.sent, ['3', '4']);
+    broker.fate = 'now';
+    await publish(there, 5, 5);
+    await settle();
+    assert.deepEqual(connection.sent, ['3', '4', '5']);
+    here.part(connection, 'a');
+  });
+
   it('misses nothing behind a position that the broker calls the top, of a topic of which it keeps nothing', async () => {
     const { hub } = makeTwo();
     const broker: Broker = {
@@ -424,6 +444,9 @@ describe('Topics over a broker', () => {
       throw 'a string';
     };
     await assert.rejects(here.publish('a', '1'), /failed: a string$/);
+    const own = new BrokerError('WS_ERR_BROKER_UNAVAILABLE', 'it says itself what is wrong');
+    broker.before = () => Promise.reject(own);
+    await assert.rejects(here.publish('a', '1'), (error) => error === own);
     broker.before = undefined;
     broker.up();
     const log = new Log(await here.subscribe('a'));
