@@ -260,7 +260,7 @@ describe('a connection in a topic, over a broker', () => {
     const connection = new TestConnection();
     const subscription = await topics.join(connection, 'a', { after: last });
     await settle();
-    assert.deepEqual([subscription.isBehind, subscription.position], [false, last]);
+    assert.equal(subscription.position, last);
     broker.release();
     assert.equal(subscription.position, last);
     await topics.publish('a', '5');
@@ -273,10 +273,10 @@ describe('a connection in a topic, over a broker', () => {
     const connection = new TestConnection();
     const subscription = await topics.join(connection, 'a', { after: first });
     await settle();
-    assert.deepEqual([connection.sent, subscription.isBehind], [['2', '3', '4'], false]);
+    assert.deepEqual(connection.sent, ['2', '3', '4']);
     broker.release();
     await publish(topics, 5, 6);
-    assert.deepEqual(connection.sent, ['2', '3', '4', '5', '6']);
+    assert.deepEqual([connection.sent, subscription.isBehind], [['2', '3', '4', '5', '6'], false]);
   });
 
   it('is told of a gap where it is ahead of the process only if it reaches beyond', async () => {
