@@ -111,7 +111,8 @@ export class PresenceTrial {
     const closed = new Map<string, number>();
     for (const subscriber of this.#fleet.subscribers) {
       const key = keyOf(subscriber);
-      closed.set(key, (closed.get(key) ?? 0) + subscriber.closeCodes.length);
+      // A server that stood still may let in, for a moment, who has given up meanwhile.
+      closed.set(key, (closed.get(key) ?? 0) + subscriber.closeCodes.length + subscriber.refusals);
     }
     const gone = [...this.#before].filter((key) => !live.has(key));
     let [leavesOfGone, leavesOfOthers] = [0, 0];
