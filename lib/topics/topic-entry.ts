@@ -1,4 +1,5 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
+import { copyAlone } from '../codec/copy-alone.ts';
 import { GapError, type GapReason } from '../errors.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 
@@ -43,13 +44,6 @@ export class TopicMessage {
     this.isOwn = true;
     return this;
   }
-}
-
-/** Copies bytes to memory of their own: a few in a block that is shared with others would keep all of that. */
-function copyAlone(bytes: Uint8Array): Buffer {
-  const copy = Buffer.alloc(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
 }
 
 /** A place in a topic where messages are missing. */
