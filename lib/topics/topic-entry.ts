@@ -69,6 +69,9 @@ export class TopicGap {
 /** What a topic has in its order, each the neighbour of the one before. */
 export type TopicEntry = TopicMessage | TopicGap;
 
+/** How many messages are read from a history at once, at most. */
+export const PAGE_MESSAGES = 128;
+
 /** What is kept of a topic behind an offset: the oldest first. */
 export interface TopicPage {
   readonly epoch: string;
