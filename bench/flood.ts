@@ -6,11 +6,8 @@
  *
  *     node --import tsx bench/flood.ts [--rounds n] [--seconds n] [--only flood,...] [--smoke]
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ROOT } from './build.ts';
 import {
   FLOODS,
   type Flood,
@@ -22,6 +19,7 @@ import {
   type ToServer,
 } from './flood/messages.ts';
 import { BOUND_BYTES } from './flood/options.ts';
+import { Part } from './part.ts';
 import { canPin } from './setup.ts';
 import { median } from './statistics.ts';
 
@@ -43,46 +41,8 @@ const rounds = values.smoke ? 1 : Number(values.rounds);
 const isPinned = !values.smoke && canPin();
 const measureMs = values.smoke ? 200 : Number(values.seconds) * 1000;
 
-/** A process, and the next message of a type from it. */
-class Part<From extends { readonly type: string }> {
-  readonly child: ChildProcess;
-
-  /** @param core - where it runs, if processes can be bound to cores */
-  constructor(file: string, core: number, env: Readonly<Record<string, string>> = {}) {
-    this.child = fork(join(ROOT, 'bench', 'flood', file), {
-      execArgv: ['--expose-gc', '--import', 'tsx'],
-      env: { ...process.env, ...env },
-    });
-    if (isPinned) this.#run('taskset', '-acp', `${core}`);
-  }
-
-  /** Has it run only while nobody else wants to. */
-  giveWay(): void {
-    if (isPinned) this.#run('chrt', '-a', '-i', '-p', '0');
-  }
-
-  #run(program: string, ...args: string[]): void {
-    execFileSync(program, [...args, `${this.child.pid}`], { stdio: 'ignore' });
-  }
-
-  next<T extends From['type']>(type: T): Promise<Extract<From, { type: T }>> {
-    return new Promise((resolve, reject) => {
-      const onExit = (code: number | null): void => reject(new Error(`${this.child.spawnfile} ended with ${code}`));
-      const onMessage = (message: From): void => {
-        if (message.type !== type) return;
-        this.child.off('message', onMessage).off('exit', onExit);
-        resolve(message as Extract<From, { type: T }>);
-      };
-      this.child.on('message', onMessage).on('exit', onExit);
-    });
-  }
-
-  ask<T extends From['type']>(question: ToServer | ToEcho, type: T): Promise<Extract<From, { type: T }>> {
-    const answer = this.next(type);
-    this.child.send(question);
-    return answer;
-  }
-}
+/** Where a process runs, if processes are bound to cores. */
+const coreOf = (core: number): number | undefined => (isPinned ? core : undefined);
 
 interface Round {
   readonly aloneP50: number;
@@ -96,16 +56,16 @@ interface Round {
 
 /** Measures alone, and then flooded: by a server that is new each time, so that no flood sees what another left. */
 async function runRound(flood: Flood): Promise<Round> {
-  const server = new Part<FromServer>('server-process.ts', SERVER_CORE);
+  const server = new Part<FromServer, ToServer>('flood/server-process.ts', coreOf(SERVER_CORE));
   const { port } = await server.next('port');
-  const echo = new Part<FromEcho>('echo-process.ts', CLIENT_CORE, { PORT: String(port) });
+  const echo = new Part<FromEcho, ToEcho>('flood/echo-process.ts', coreOf(CLIENT_CORE), { PORT: String(port) });
   await echo.next('open');
   // Code is compiled.
   await echo.ask({ type: 'measure', ms: measureMs / 2 }, 'measured');
   const alone = await echo.ask({ type: 'measure', ms: measureMs }, 'measured');
   const before = await server.ask({ type: 'memory' }, 'memory');
 
-  const flooder = new Part<FromFlooder>('flooder-process.ts', CLIENT_CORE);
+  const flooder = new Part<FromFlooder, ToFlooder>('flood/flooder-process.ts', coreOf(CLIENT_CORE));
   flooder.child.send({ type: 'flood', port, flood } satisfies ToFlooder);
   await flooder.next('flooding');
   flooder.giveWay();

@@ -1,6 +1,6 @@
+import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
-import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import { ChannelClosedError } from '../errors.ts';
 import type { Position } from './position.ts';
 import type { Topic } from './topic.ts';

@@ -6,10 +6,10 @@ import { BrokerBackend } from './broker-backend.ts';
 import { checkAfter, checkId, checkOnGap, checkTopic, checkTopicBody } from './checks.ts';
 import { ConnectionSubscription, type TopicConnection, type TopicWire } from './connection-subscription.ts';
 import { LocalBackend } from './local-backend.ts';
+import type { Position } from './position.ts';
 import { Presence } from './presence.ts';
 import type { PresenceBook } from './presence-book.ts';
 import { makeLocalBook, PresenceHost } from './presence-host.ts';
-import type { Position } from './position.ts';
 import { type HistoryPage, readHistory } from './read-history.ts';
 import type {
   ConnectionSubscribeOptions,
@@ -21,7 +21,7 @@ import { Topic } from './topic.ts';
 import { PAGE_MESSAGES, type TopicPage } from './topic-entry.ts';
 import type { WhenBehind } from './topic-reader.ts';
 import { TopicSubscription } from './topic-subscription.ts';
-import { TopicTally, type TopicsStats } from './topic-tally.ts';
+import { type TopicsStats, TopicTally } from './topic-tally.ts';
 import { type ResolvedTopicsOptions, resolveTopicsOptions, type TopicsOptions } from './topics-options.ts';
 
 /** A connection and its topics. Made with the first. */

@@ -12,6 +12,10 @@ export interface ServerTask {
   /** Where the broker listens on 127.0.0.1, or what stands between. */
   readonly port: number;
   readonly historyMessages: number;
+  /** Where it listens itself; 0: where there is room. */
+  readonly listenPort?: number;
+  /** Has clients be members of their room, and so many rooms watched. */
+  readonly watchedRooms?: number;
 }
 
 export interface ConnectedBroker {

@@ -60,6 +60,13 @@ export const FAULTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> =
     await sleep(BREAK_MS);
     await fleet.startServer();
   },
+  /** Each server is ended, with 1001 for its clients, and started anew, one after the other. */
+  async 'rolling-restart'({ fleet }) {
+    for (const server of [...fleet.servers]) {
+      await fleet.restartServer(server);
+      await sleep(BREAK_MS);
+    }
+  },
   /** The primary is killed, and its replica takes over. */
   async promote({ backend }) {
     const replica = await RedisServer.start('--replicaof', '127.0.0.1', `${backend.redis!.port}`);

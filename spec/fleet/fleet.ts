@@ -2,11 +2,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster from 'node:cluster';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setUpPrimary } from '../../lib/brokers/cluster-primary.ts';
 import type { TopicsStats } from '../../lib/topics/topic-tally.ts';
 import type { ServerTask } from './brokers.ts';
 import { Subscriber } from './subscriber.ts';
+import type { RoomReport } from './watcher.ts';
 
 const SERVER_PROCESS = fileURLToPath(new URL('server-process.ts', import.meta.url));
 
@@ -26,6 +28,17 @@ interface Told {
   once(event: 'message', listener: (message: unknown) => void): unknown;
 }
 
+/** The next message that has such a property: those of the broker go the same way. */
+function nextWith<T>(told: Told, property: keyof T & string): Promise<T> {
+  return new Promise((resolve) => {
+    const listen = (message: unknown): void => {
+      if (typeof message === 'object' && message !== null && property in message) resolve(message as T);
+      else told.once('message', listen);
+    };
+    told.once('message', listen);
+  });
+}
+
 export class FleetServer {
   readonly process: ChildProcess;
   readonly port: number;
@@ -42,24 +55,28 @@ export class FleetServer {
   }
 
   async report(): Promise<ServerReport> {
-    const report = new Promise<ServerReport>((resolve) => {
-      const listen = (message: unknown): void => {
-        if (typeof message === 'object' && message !== null && 'published' in message) resolve(message as ServerReport);
-        // Those of the broker go the same way.
-        else this.#told.once('message', listen);
-      };
-      this.#told.once('message', listen);
-    });
+    const report = nextWith<ServerReport>(this.#told, 'published');
     this.process.send('report');
     return report;
   }
 
-  /** Ends it in order, as an operator does. */
-  async stop(): Promise<void> {
-    if (!this.isRunning) return;
+  /** Who is in each room, as it knows. */
+  async presence(): Promise<readonly RoomReport[]> {
+    const report = nextWith<{ readonly presence: readonly RoomReport[] }>(this.#told, 'presence');
+    this.process.send('presence');
+    return (await report).presence;
+  }
+
+  /** Ends it in order, as an operator does: its connections with 1001. Returns what it has to tell last. */
+  async stop(): Promise<ServerReport | undefined> {
+    if (!this.isRunning) return undefined;
     const exited = once(this.process, 'exit');
+    const report = nextWith<ServerReport>(this.#told, 'published');
+    // Behind its last message.
+    const silent = once(this.process, 'disconnect').then(() => undefined);
     this.process.send('end');
     await exited;
+    return Promise.race([report, silent]);
   }
 
   async kill(): Promise<void> {
@@ -73,7 +90,11 @@ export class FleetServer {
 export class Fleet {
   readonly servers: FleetServer[] = [];
   readonly subscribers: Subscriber[] = [];
+  /** Where clients come in, if not at the servers themselves. */
+  entryPort: number | undefined;
   readonly #task: ServerTask;
+  /** What was published by servers that have ended in order. */
+  readonly #published: string[] = [];
 
   constructor(task: ServerTask) {
     this.#task = task;
@@ -93,14 +114,10 @@ export class Fleet {
       child = fork(SERVER_PROCESS, { env, execArgv: ['--import', 'tsx'] });
       told = child;
     }
-    const port = await new Promise<number>((resolve, reject) => {
-      child.once('exit', () => reject(new Error('a server ended before it ran')));
-      const listen = (message: unknown): void => {
-        if (typeof message === 'object' && message !== null && 'port' in message) resolve(message.port as number);
-        else told.once('message', listen);
-      };
-      told.once('message', listen);
+    const ended = once(child, 'exit').then(() => {
+      throw new Error('a server ended before it ran');
     });
+    const { port } = await Promise.race([nextWith<{ readonly port: number }>(told, 'port'), ended]);
     const server = new FleetServer(child, told, port);
     this.servers.push(server);
     return server;
@@ -110,20 +127,31 @@ export class Fleet {
     await Promise.all(Array.from({ length: count }, () => this.startServer()));
   }
 
-  /** Starts clients, in so many rooms, each at a server in turn; and when it comes back, at one that runs. */
+  /** Ends a server in order, and starts another one in its place. */
+  async restartServer(server: FleetServer): Promise<void> {
+    const report = await server.stop();
+    this.#published.push(...(report?.published ?? []));
+    this.servers.splice(this.servers.indexOf(server), 1);
+    await this.startServer({ ...this.#task, listenPort: server.port });
+  }
+
+  /** Starts clients, in so many rooms, those of each at all servers in turn; and when it comes back, at one that runs. */
   async startSubscribers(count: number, rooms: number): Promise<void> {
     const started: Promise<unknown>[] = [];
-    for (let i = 0; i < count; i++) {
-      const own = this.servers[i % this.servers.length]!;
-      const subscriber = new Subscriber(
-        `c${i}`,
-        String(i % rooms),
-        () => (own.isRunning ? own : this.#anyServer()).port,
-      );
-      this.subscribers.push(subscriber);
-      started.push(subscriber.start());
-    }
+    for (let i = 0; i < count; i++) started.push(this.startSubscriber(String(i % rooms)));
     await Promise.all(started);
+  }
+
+  /** Starts one more client. Two that follow each other in a room are one member, and each a tab of it, at another server. */
+  async startSubscriber(room: string): Promise<Subscriber> {
+    const place = this.subscribers.filter((other) => other.room === room).length;
+    // Those of a room are at all servers.
+    const own = this.servers[(place + Number(room)) % this.servers.length]!;
+    const portOf = (): number => this.entryPort ?? (own.isRunning ? own : this.#anyServer()).port;
+    const name = `c${this.subscribers.length}`;
+    const subscriber = new Subscriber(name, room, `k${Math.floor(place / 2)}`, portOf);
+    this.subscribers.push(subscriber);
+    return subscriber.start();
   }
 
   #anyServer(): FleetServer {
@@ -149,17 +177,34 @@ export class Fleet {
     );
   }
 
-  /** What was published, by room, as servers were told that still run. */
+  /** Has each client send a message each period, until it is stopped: that resolves with how many were sent. */
+  keepSending(periodMs: number): () => Promise<number> {
+    let isSending = true;
+    let sent = 0;
+    const senders = this.subscribers.map(async (subscriber) => {
+      await sleep(Math.random() * periodMs);
+      for (let i = 0; isSending && !subscriber.isRetired; i++) {
+        if (subscriber.send(`${subscriber.room}:${subscriber.name}:${i}`)) sent++;
+        await sleep(periodMs);
+      }
+    });
+    return async () => {
+      isSending = false;
+      await Promise.all(senders);
+      return sent;
+    };
+  }
+
+  /** What was published, by room, as servers were told that were not killed. */
   async published(): Promise<Map<string, string[]>> {
     const byRoom = new Map<string, string[]>();
-    for (const server of this.servers) {
-      if (!server.isRunning) continue;
-      for (const id of (await server.report()).published) {
-        const room = id.slice(0, id.indexOf(':'));
-        const ids = byRoom.get(room) ?? [];
-        ids.push(id);
-        byRoom.set(room, ids);
-      }
+    const running = this.servers.filter((server) => server.isRunning);
+    const reports = await Promise.all(running.map((server) => server.report()));
+    for (const id of [...this.#published, ...reports.flatMap(({ published }) => published)]) {
+      const room = id.slice(0, id.indexOf(':'));
+      const ids = byRoom.get(room) ?? [];
+      ids.push(id);
+      byRoom.set(room, ids);
     }
     return byRoom;
   }

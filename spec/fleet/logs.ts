@@ -52,6 +52,36 @@ export function checkLogs(logs: readonly SubscriberLog[], published: ReadonlyMap
   return { faults, messages, deliveries, gaps };
 }
 
+/** What a page was told: bodies alone, and `start` where it had to begin anew. */
+export interface PageLog {
+  readonly name: string;
+  readonly room: string;
+  readonly told: readonly string[];
+}
+
+/** Checks that all of a room have all of it, from its first message to its last, once and in the same order. */
+export function checkWhole(logs: readonly SubscriberLog[], pages: readonly PageLog[]): string[] {
+  const faults: string[] = [];
+  const lists = logs.map(({ name, room, entries }) => ({
+    name,
+    room,
+    told: entries.map((entry) => ('body' in entry ? entry.body : 'gap')),
+  }));
+  for (const { name, room, told } of [...lists, ...pages.map((page) => ({ ...page, told: withoutStart(page.told) }))]) {
+    const longest = lists.filter((one) => one.room === room).reduce((a, b) => (a.told.length >= b.told.length ? a : b));
+    const place = longest.told.findIndex((body, i) => told[i] !== body);
+    if (place >= 0)
+      faults.push(`${room}: ${name} was told ${told[place]} as ${place}, and others ${longest.told[place]}`);
+    else if (told.length > longest.told.length) faults.push(`${room}: ${name} was told more than others`);
+  }
+  return faults;
+}
+
+/** Once, it is told to begin. */
+function withoutStart(told: readonly string[]): readonly string[] {
+  return told[0] === 'start' ? told.slice(1) : ['no start', ...told];
+}
+
 /** The bodies of a room by position, in order. */
 function orderOf(room: string, logs: readonly SubscriberLog[], faults: string[]): Map<string, string> {
   const known = new Map<string, string>();

@@ -25,6 +25,8 @@ const MAX_PAUSE_MS = 500;
 export class Subscriber implements SubscriberLog {
   readonly name: string;
   readonly room: string;
+  /** Who it is, where clients are members of their room. */
+  readonly key: string;
   readonly entries: LogEntry[] = [];
   readonly #events = new EventEmitter();
   readonly #portOf: () => number;
@@ -32,11 +34,16 @@ export class Subscriber implements SubscriberLog {
   #position: string | undefined;
   #isEnding = false;
   connections = 0;
+  /** How often it was not let in, or nobody was there. */
+  refusals = 0;
+  /** With what codes its connections were closed. */
+  readonly closeCodes: number[] = [];
 
   /** @param portOf - where a server is, at this moment */
-  constructor(name: string, room: string, portOf: () => number) {
+  constructor(name: string, room: string, key: string, portOf: () => number) {
     this.name = name;
     this.room = room;
+    this.key = key;
     this.#portOf = portOf;
     this.#events.setMaxListeners(0);
   }
@@ -69,8 +76,17 @@ export class Subscriber implements SubscriberLog {
     this.#socket?.terminate();
   }
 
-  end(): void {
+  /** Does not come back once its connection ends, for whatever reason. */
+  retire(): void {
     this.#isEnding = true;
+  }
+
+  get isRetired(): boolean {
+    return this.#isEnding;
+  }
+
+  end(): void {
+    this.retire();
     this.#socket?.terminate();
   }
 
@@ -84,18 +100,24 @@ export class Subscriber implements SubscriberLog {
   }
 
   async #connect(): Promise<void> {
-    const after = this.#position === undefined ? '' : `?after=${this.#position}`;
+    const after = this.#position === undefined ? '' : `&after=${this.#position}`;
     const socket = new WebSocket(
-      `ws://127.0.0.1:${this.#portOf()}/room/${this.room}${after}`,
+      `ws://127.0.0.1:${this.#portOf()}/room/${this.room}?key=${this.key}${after}`,
       ['positions.hyperlane'],
       { handshakeTimeout: 5000, perMessageDeflate: false },
     );
     this.#socket = socket;
-    const closed = new Promise<void>((resolve) => void socket.on('close', resolve));
+    const closed = new Promise<number>((resolve) => void socket.on('close', resolve));
     socket.on('error', () => {});
-    socket.on('open', () => this.connections++);
+    let isOpen = false;
+    socket.on('open', () => {
+      isOpen = true;
+      this.connections++;
+    });
     socket.on('message', (data: Buffer) => this.#told(data.toString()));
-    await closed;
+    const code = await closed;
+    if (isOpen) this.closeCodes.push(code);
+    else this.refusals++;
   }
 
   #told(text: string): void {

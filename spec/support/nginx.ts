@@ -107,8 +107,8 @@ http {
 }
 
 function siteFor(port: number, upstreams: readonly number[], change: (site: string) => string): string {
-  const servers = upstreams.map((upstream) => `server 127.0.0.1:${upstream};`).join('\n  ');
-  const site = SITE.replace(/server 127\.0\.0\.1:60000;\n.*60001;/, servers).replace(
+  const servers = upstreams.map((upstream) => `server 127.0.0.1:${upstream} max_fails=0;`).join('\n  ');
+  const site = SITE.replace(/server 127\.0\.0\.1:60000 .*\n.*60001 .*;/, servers).replace(
     'listen 80',
     `listen 127.0.0.1:${port}`,
   );

@@ -303,6 +303,61 @@ describe('a connection in a topic, over a broker', () => {
     assert.deepEqual(connection.sent, ['1', 'epoch', '2']);
   });
 
+  /** A process that has not been told yet what another one has told: the last two of four messages. */
+  async function makeLate() {
+    const { hub, broker, topics } = makeHub();
+    const other = new TestConnection();
+    await topics.join(other, 'a');
+    const [first] = await publish(topics, 1, 2);
+    broker.fate = 'hold';
+    const [, last] = await publish(topics, 3, 4);
+    broker.fate = 'now';
+    return { broker, topics, hub, first: first!, last: last!, other };
+  }
+
+  it('is not told again what it knows from a process that was told sooner', async () => {
+    const { broker, topics, last, other } = await makeLate();
+    const connection = new TestConnection();
+    const subscription = await topics.join(connection, 'a', { after: last });
+    await settle();
+    assert.equal(subscription.position, last);
+    broker.release();
+    assert.equal(subscription.position, last);
+    await topics.publish('a', '5');
+    assert.deepEqual([connection.sent, other.sent], [['5'], ['1', '2', '3', '4', '5']]);
+    assert.equal(subscription.position, (await topics.subscribe('a')).position);
+  });
+
+  it('is not told again what it has read before the process was told', async () => {
+    const { broker, topics, first } = await makeLate();
+    const connection = new TestConnection();
+    const subscription = await topics.join(connection, 'a', { after: first });
+    await settle();
+    assert.deepEqual(connection.sent, ['2', '3', '4']);
+    broker.release();
+    await publish(topics, 5, 6);
+    assert.deepEqual([connection.sent, subscription.isBehind], [['2', '3', '4', '5', '6'], false]);
+  });
+
+  it('is told of a gap where it is ahead of the process only if it reaches beyond', async () => {
+    for (const [isLost, expected] of [
+      [false, ['5']],
+      [true, ['epoch', '5']],
+    ] as const) {
+      const { broker, topics, hub, last, other } = await makeLate();
+      const connection = new TestConnection();
+      await topics.join(connection, 'a', { after: last, onGap: ({ reason }) => void connection.offer(reason) });
+      await settle();
+      if (isLost) hub.forgetAll();
+      else hub.forgetHistory();
+      broker.up();
+      await settle();
+      await topics.publish('a', '5');
+      await settle();
+      assert.deepEqual([connection.sent, other.sent], [expected, ['1', '2', '5']]);
+    }
+  });
+
   it('has not begun where it leaves, or ends, or the broker fails, before that', async () => {
     const { broker, topics } = makeHub();
     await topics.publish('x', 'opens');

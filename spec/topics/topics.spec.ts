@@ -6,9 +6,9 @@ import { ChannelClosedError, GapError, InvalidStateError, LaggedError } from '..
 import type { Broker } from '../../lib/topics/broker.ts';
 import { parsePosition } from '../../lib/topics/position.ts';
 import { Topics } from '../../lib/topics/topics.ts';
+import { collectGarbage } from '../channel/collect-garbage.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { settle, soon, until } from '../support/watchdog.ts';
-import { collectGarbage } from '../channel/collect-garbage.ts';
 import { Log } from './log.ts';
 
 afterEach(cleanUp);
