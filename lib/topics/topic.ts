@@ -2,7 +2,7 @@ import { Ring } from '../broadcast/ring.ts';
 import { WaitingList, type WaitingPlace } from '../broadcast/waiting-list.ts';
 import { topicGap, topicRecovered } from '../diagnostics.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
-import { type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
+import { PAGE_MESSAGES, type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
 import type { TopicTally } from './topic-tally.ts';
 
 /** Where a topic is read from, behind what its ring has. */
@@ -51,6 +51,8 @@ export class Topic implements Place {
   subscriptions = 0;
   /** How many of them are there for the sake of signals alone. */
   listeners = 0;
+  /** How many of its messages are read from a history at once, as far as is known of their size. */
+  pageMessages: number = PAGE_MESSAGES;
   /** Resolves when it has its place in the order of the broker; `undefined` once it has. */
   joining: Promise<void> | undefined;
   /** Whether no more will come. */
