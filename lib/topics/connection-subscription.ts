@@ -128,7 +128,11 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliver(message: TopicMessage): void {
-    if (this.#reader !== undefined) return;
+    if (this.#reader !== undefined) {
+      // It may never read again.
+      if (this.#reader.isTooSlow) this.#pump();
+      return;
+    }
     const { wire } = this.#options;
     if (wire === undefined && message.sender === this.#number) return;
     if (this.#connection.offer(wire === undefined ? message.body : this.#encode(message, wire))) return;
@@ -172,7 +176,7 @@ export class ConnectionSubscription {
   #pump(): void {
     const reader = this.#reader;
     while (reader !== undefined && reader === this.#reader) {
-      if (!this.#connection.hasRoom()) {
+      if (!(reader.isEnded || reader.isTooSlow || this.#connection.hasRoom())) {
         this.#wait();
         return;
       }

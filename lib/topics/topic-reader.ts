@@ -70,6 +70,12 @@ export class TopicReader implements Place {
     return epoch !== this.epoch || offset >= this.offset;
   }
 
+  /** Whether it is to be ended, since the ring has moved on past what it has to read next. */
+  get isTooSlow(): boolean {
+    if (this.#whenBehind !== 'end' || !this.#isJoined || this.#ready.length > 0) return false;
+    return this.#cursor.position < this.#topic.ring.start;
+  }
+
   /** How many entries there are to take now, at least: none only if there are none. */
   available(): number {
     this.#advance();

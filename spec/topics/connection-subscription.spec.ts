@@ -133,6 +133,28 @@ describe('a connection in a topic', () => {
     assert.deepEqual([connection.sent, topics.topicsOf(connection)], [[], []]);
   });
 
+  it('is closed for that also if it never reads again, when it has nothing else to be sent', async () => {
+    const topics = make({ historyMessages: 10, capacity: 2 });
+    const gaps: unknown[] = [];
+    const options = { whenBehind: 'end', onGap: ({ missed }: GapError) => void gaps.push(missed) } as const;
+    const [first] = await publish(topics, 1, 3);
+    const [one, two] = [new TestConnection(), new TestConnection()];
+    await topics.join(one, 'a', options);
+    await topics.join(two, 'a', { ...options, after: first! });
+    assert.deepEqual(two.sent, ['2', '3']);
+    two.room = 1;
+    const third = new TestConnection();
+    third.room = 1;
+    await topics.join(third, 'a', { ...options, after: first! });
+    one.room = 0;
+    await publish(topics, 4, 8);
+    assert.deepEqual([one.failed?.code, topics.size('a')], ['WS_ERR_SLOW_SUBSCRIBER', 1]);
+    assert.deepEqual([topics.stats().ended, gaps, one.sent, two.sent], [2, [3, 3], [], ['2', '3', '4']]);
+    // It has a message of the history to be sent, and is closed behind that.
+    await third.read(1);
+    assert.deepEqual([third.failed?.code, third.sent, topics.stats().ended], ['WS_ERR_SLOW_SUBSCRIBER', ['2', '3'], 3]);
+  });
+
   it('is sent what it has missed behind a position, at its pace', async () => {
     const topics = make({ historyMessages: 300, capacity: 2 });
     const positions = await publish(topics, 1, 200);
