@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BrokerSettings } from '../topics/broker.ts';
 import type { Packed, PackedMessage, Place } from './cluster-channel.ts';
+import { OldestFirst } from './oldest-first.ts';
 
 /** For how long an id is remembered. */
 const ID_MS = 5 * 60_000;
@@ -44,11 +45,11 @@ export class ClusterTopics<Subscriber> {
   readonly #limits: ClusterLimits;
   readonly #topics = new Map<string, Topic<Subscriber>>();
   /** Those without subscribers, the one that was not used for longest first. */
-  readonly #unused = new Map<string, Topic<Subscriber>>();
+  readonly #unused = new OldestFirst<string, Topic<Subscriber>>();
   /** Those of which messages are kept, the one that had no new message for longest first. */
-  readonly #keeping = new Map<string, Topic<Subscriber>>();
+  readonly #keeping = new OldestFirst<string, Topic<Subscriber>>();
   /** The oldest first. */
-  readonly #ids = new Map<string, { readonly place: Place; readonly end: number }>();
+  readonly #ids = new OldestFirst<string, { readonly place: Place; readonly end: number }>();
   readonly #life = randomBytes(8).toString('base64url');
   /** How many topics were forgotten: one that comes up again has another epoch then. */
   #forgotten = 0;
@@ -129,10 +130,9 @@ export class ClusterTopics<Subscriber> {
   /** Notes that a topic was used, and forgets another if there are too many. */
   #touch(name: string, topic: Topic<Subscriber>): void {
     if (topic.subscribers.size > 0) return;
-    this.#unused.delete(name);
     this.#unused.set(name, topic);
     if (this.#unused.size <= this.#limits.maxTopics) return;
-    const [oldName, old] = this.#unused.entries().next().value!;
+    const [oldName, old] = this.#unused.oldest!;
     while (old.kept.length > 0) this.#drop(oldName, old);
     this.#unused.delete(oldName);
     this.#topics.delete(oldName);
@@ -140,11 +140,12 @@ export class ClusterTopics<Subscriber> {
   }
 
   #remember(key: string, place: Place, now: number): void {
-    this.#ids.delete(key);
     this.#ids.set(key, { place, end: now + ID_MS });
-    for (const [old, { end }] of this.#ids) {
+    while (true) {
+      // There is one: it was just set.
+      const [oldest, { end }] = this.#ids.oldest!;
       if (end > now && this.#ids.size <= this.#limits.maxIds) break;
-      this.#ids.delete(old);
+      this.#ids.delete(oldest);
     }
   }
 
@@ -153,14 +154,13 @@ export class ClusterTopics<Subscriber> {
       const bytes = message[2].length + MESSAGE_BYTES;
       topic.kept.push({ message, bytes, end: now + settings.historyMs });
       this.#historyBytes += bytes;
-      this.#keeping.delete(name);
       this.#keeping.set(name, topic);
     }
     while (topic.kept.length > 0 && (topic.kept.length > settings.historyMessages || topic.kept[0]!.end <= now))
       this.#drop(name, topic);
-    for (const [oldName, old] of this.#keeping) {
-      while (old.kept.length > 0 && this.#historyBytes > this.#limits.maxHistoryBytes) this.#drop(oldName, old);
-      if (this.#historyBytes <= this.#limits.maxHistoryBytes) break;
+    while (this.#historyBytes > this.#limits.maxHistoryBytes) {
+      const [oldName, old] = this.#keeping.oldest!;
+      this.#drop(oldName, old);
     }
   }
 

@@ -313,8 +313,12 @@ export class Server<Attributes extends object = object> {
     clearTimeout(timer);
     sessions.end();
     waiting.end();
-    await this.#topics.close();
-    if (this.#listener === listener) this.#listener = undefined;
+    try {
+      await this.#topics.close();
+    } finally {
+      // It may run again, though the broker has failed.
+      if (this.#listener === listener) this.#listener = undefined;
+    }
     return { closed: total - cut, cut };
   }
 

@@ -198,7 +198,8 @@ export class WebSocketSession implements Exchange, ConnectionOwner, Resumable, C
   subscribe(ctx: Context, topic: string, options: ConnectionSubscribeOptions = {}): Promise<ConnectionSubscription> {
     const { onGap } = options;
     const wire = wireOf(this.#connection.subprotocol);
-    if (onGap === undefined) return this.topics.join(this.#connection, topic, options, wire);
+    // What is no function is refused there.
+    if (typeof onGap !== 'function') return this.topics.join(this.#connection, topic, options, wire);
     const tell = async (gap: GapError) => {
       try {
         await onGap(gap);

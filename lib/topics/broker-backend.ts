@@ -2,14 +2,19 @@ import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { brokerDown, brokerUp } from '../diagnostics.ts';
 import { BrokerError } from '../errors.ts';
+import { show } from '../wording.ts';
 import type { TopicBackend } from './backend.ts';
 import type { Broker, BrokerEvents } from './broker.ts';
+import { readPage, readTop } from './broker-answers.ts';
 import { encodeEnvelope, PROCESS_BYTES } from './envelope.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 import type { Topic } from './topic.ts';
 import type { TopicPage } from './topic-entry.ts';
 import { openMessage, TopicFeed } from './topic-feed.ts';
 import type { ResolvedTopicsOptions } from './topics-options.ts';
+
+/** How long a broker has for each of what is to be done when it is closed, in milliseconds. */
+const CLOSE_MS = 5000;
 
 /** Where a topic begins of which the broker has not told yet. */
 const UNKNOWN: Place = { epoch: '', offset: 0 };
@@ -37,7 +42,9 @@ export class BrokerBackend implements TopicBackend {
     this.#capacity = capacity;
     const events: BrokerEvents = {
       message: (topic, epoch, message) => this.#feeds.get(topic)?.receive(epoch, message),
-      signal: (topic, data) => this.onSignal?.(topic, data),
+      signal: (topic, data) => {
+        if (ArrayBuffer.isView(data)) this.onSignal?.(topic, data);
+      },
       up: () => this.#up(),
       down: (error) => {
         this.#isConnected = false;
@@ -65,7 +72,7 @@ export class BrokerBackend implements TopicBackend {
     await this.opened;
     await this.#leaving.get(topic.name);
     // It may have been left meanwhile.
-    if (topic.subscriptions === 0) return;
+    if (topic.subscriptions === 0 || this.#isClosed) return;
     this.#feeds.set(topic.name, feed);
     await this.#try(() => feed.join());
   }
@@ -75,8 +82,10 @@ export class BrokerBackend implements TopicBackend {
     if (feed === undefined) return;
     this.#feeds.delete(name);
     feed.close();
-    // One that fails has nothing told but what nobody here listens to. Behind a subscribe that is under way.
+    // One that fails has nothing told but what nobody here listens to. Behind a subscribe that is under way: where that fails, nobody
+    // knows whether it was done.
     const left = Promise.resolve(joining)
+      .catch(ignore)
       .then(() => this.#broker.unsubscribe(name))
       .catch(ignore);
     this.#leaving.set(name, left);
@@ -97,7 +106,9 @@ export class BrokerBackend implements TopicBackend {
 
   async read(name: string, _topic: Topic | undefined, after: number, limit: number): Promise<TopicPage> {
     await this.opened;
-    const { epoch, offset, messages } = await this.#try(() => this.#broker.read(name, after, limit));
+    const { epoch, offset, messages } = await this.#try(async () =>
+      readPage(await this.#broker.read(name, after, limit), after),
+    );
     const entries = messages.map((message) =>
       openMessage(name, { epoch, offset: message.previous }, message, this.#origin),
     );
@@ -123,8 +134,13 @@ export class BrokerBackend implements TopicBackend {
     this.#isConnected = false;
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
-    await this.opened.catch(ignore);
-    await this.#try(() => this.#broker.close());
+    await this.#try(async () => {
+      try {
+        await inTime(this.opened.catch(ignore), 'open');
+      } finally {
+        await inTime(this.#broker.close(), 'closed');
+      }
+    });
   }
 
   // ----------------------------------------------------------------------------------------------------------------
@@ -138,7 +154,7 @@ export class BrokerBackend implements TopicBackend {
 
   async #publish(name: string, data: Buffer, id: string | undefined): Promise<Position> {
     await this.opened;
-    const { epoch, offset } = await this.#try(() => this.#broker.publish(name, data, id));
+    const { epoch, offset } = await this.#try(async () => readTop(await this.#broker.publish(name, data, id)));
     return formatPosition(epoch, offset);
   }
 
@@ -148,9 +164,22 @@ export class BrokerBackend implements TopicBackend {
       return await action();
     } catch (cause) {
       if (cause instanceof BrokerError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : show(cause);
       throw new BrokerError('WS_ERR_BROKER', `the broker ${this.#broker.name} failed: ${reason}`, { cause });
     }
+  }
+}
+
+/** Waits for a broker, though not for ever: whoever closes a server wants that to end. */
+async function inTime(done: Promise<void>, what: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`it was not ${what} within ${CLOSE_MS / 1000} seconds`)), CLOSE_MS);
+  });
+  try {
+    await Promise.race([done, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -31,6 +31,12 @@ export function checkAfter(after: unknown): string | undefined {
   throw new TypeError(`after is a position, which is a string, and this is ${kindOf(after)}`);
 }
 
+/** What was given as `onGap`. @throws {TypeError} unless it is a function */
+export function checkOnGap<Handler>(onGap: Handler): Handler {
+  if (onGap === undefined || typeof onGap === 'function') return onGap;
+  throw new TypeError(`onGap is a function that is given the gap, and this is ${kindOf(onGap)}`);
+}
+
 function checkText(what: string, text: unknown): string {
   if (typeof text !== 'string') throw new TypeError(`${what} is a string, and this is ${kindOf(text)}`);
   if (text === '') throw new RangeError(`${what} is a string that is not empty, and this one is`);

@@ -57,6 +57,8 @@ export class ConnectionSubscription {
   /** Where it waits for what the topic gets, while it reads. */
   #place: WaitingPlace<TopicWaiter> | undefined;
   #dropped = 0;
+  /** Whether it will be looked at whether it is to be ended. */
+  #isLookedAt = false;
   /** Where it stood when it ended. */
   #end: Position | undefined;
 
@@ -128,9 +130,13 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliver(message: TopicMessage): void {
-    if (this.#reader !== undefined) {
-      // It may never read again.
-      if (this.#reader.isTooSlow) this.#pump();
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      // Its peer may never read again. When the ring has this message: nothing is to be told in the midst of one.
+      if (reader.isOnTheBrink && !this.#isLookedAt) {
+        this.#isLookedAt = true;
+        queueMicrotask(() => this.#endIfOver(reader));
+      }
       return;
     }
     const { wire } = this.#options;
@@ -143,13 +149,14 @@ export class ConnectionSubscription {
 
   /** @internal */
   deliverGap(gap: TopicGap): void {
-    if (this.#reader !== undefined) return;
+    // It may have left since the topic began to tell of it.
+    if (this.#reader !== undefined || this.isOver) return;
     if (this.#options.wire === undefined || this.#connection.hasRoom()) {
       this.#tell(gap);
       return;
     }
     // It is to be sent, and is read when there is room again.
-    this.#beginReading(undefined);
+    this.#beginReading(undefined).putBack(gap);
     this.#wait();
   }
 
@@ -159,8 +166,9 @@ export class ConnectionSubscription {
     return isPosition ? (after as Position) : this.#topic.position;
   }
 
-  #beginReading(after: string | undefined): void {
+  #beginReading(after: string | undefined): TopicReader {
     this.#reader = new TopicReader(this.#topic, after, this.#options.whenBehind, () => this.#pump());
+    return this.#reader;
   }
 
   #stopReading(): void {
@@ -176,7 +184,7 @@ export class ConnectionSubscription {
   #pump(): void {
     const reader = this.#reader;
     while (reader !== undefined && reader === this.#reader) {
-      if (!(reader.isEnded || reader.isTooSlow || this.#connection.hasRoom())) {
+      if (!this.#connection.hasRoom()) {
         this.#wait();
         return;
       }
@@ -192,6 +200,16 @@ export class ConnectionSubscription {
       }
       this.#send(entry);
     }
+  }
+
+  /** Ends it, unless it was or has gone on meanwhile. */
+  #endIfOver(reader: TopicReader): void {
+    this.#isLookedAt = false;
+    if (reader !== this.#reader || !reader.isOverTheBrink) return;
+    for (let entry = reader.take(); entry !== undefined; entry = reader.take()) {
+      if (entry instanceof TopicGap) this.#tell(entry);
+    }
+    if (reader === this.#reader) this.#pause(reader);
   }
 
   /** There is nothing to read now: either all has come, or there will be more from the history, or no more at all. */

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { REFERENCE_BYTES } from '../codec/frame-encoder.ts';
 import type { TopicBackend } from './backend.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 import { alreadyPublished } from './published.ts';
@@ -96,15 +97,18 @@ export class LocalBackend implements TopicBackend {
     const kept = this.#options.historyMessages === 0 ? undefined : this.#keep(name);
     const offset = ++this.#last;
     if (topic !== undefined || kept !== undefined) {
-      const previous = topic?.offset ?? kept!.offset;
+      const previous = topic?.last ?? kept!.offset;
       const message = new TopicMessage(this.#epoch, previous, offset, asBuffer(body), sender, false);
-      if (topic !== undefined) {
-        topic.tally.received++;
-        topic.accept(message);
-      }
+      // Before it is told: that may have the next one be published.
       if (kept !== undefined) {
         kept.offset = offset;
         kept.history.add(message, performance.now());
+      }
+      if (topic !== undefined) {
+        topic.tally.received++;
+        // Once for all that would send it from where it lies, where its publisher cannot know for how long it must not change.
+        if (body.length >= REFERENCE_BYTES) message.keep();
+        topic.accept(message);
       }
     } else this.#forget(offset);
     return formatPosition(this.#epoch, offset);

@@ -39,10 +39,17 @@ export class TopicMessage {
 
   /** Sees to it that nobody changes its bytes while it is kept. @internal */
   keep(): this {
-    if (!this.isOwn && typeof this.body !== 'string') this.body = Buffer.from(this.body);
+    if (!this.isOwn && typeof this.body !== 'string') this.body = copyAlone(this.body);
     this.isOwn = true;
     return this;
   }
+}
+
+/** Copies bytes to memory of their own: a few in a block that is shared with others would keep all of that. */
+function copyAlone(bytes: Uint8Array): Buffer {
+  const copy = Buffer.alloc(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
 }
 
 /** A place in a topic where messages are missing. */

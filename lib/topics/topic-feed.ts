@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import type { GapReason } from '../errors.ts';
 import { warnOnce } from '../warnings.ts';
 import type { Broker, BrokerMessage } from './broker.ts';
+import { isMessage, readPage, readTop } from './broker-answers.ts';
 import { decodeEnvelope } from './envelope.ts';
 import type { Place } from './position.ts';
 import type { Topic } from './topic.ts';
@@ -62,15 +63,19 @@ export class TopicFeed {
 
   /** Subscribes at the broker. Until this resolves the place of the topic is nothing. Rejects with the broker's error. */
   async join(): Promise<void> {
-    const top = await this.#broker.subscribe(this.#topic.name);
-    this.#topic.epoch = top.epoch;
-    this.#topic.offset = top.offset;
+    const top = readTop(await this.#broker.subscribe(this.#topic.name));
+    this.#topic.beginAt(top);
     this.#newest = top.offset;
     void this.#catchUp();
   }
 
   /** What the broker tells of this topic. */
   receive(epoch: string, message: BrokerMessage): void {
+    if (!isMessage(message)) {
+      // It is as if it was lost.
+      this.check();
+      return;
+    }
     const topic = this.#topic;
     const isNext = epoch === topic.epoch && message.previous <= topic.offset;
     if (this.#isBusy || !isNext) this.#keep(epoch, message);
@@ -133,7 +138,7 @@ export class TopicFeed {
     const topic = this.#topic;
     // There may be a new reason meanwhile.
     this.#isInDoubt = false;
-    const top = await this.#broker.subscribe(topic.name);
+    const top = readTop(await this.#broker.subscribe(topic.name));
     this.#waiting = this.#waiting.filter(({ epoch }) => epoch === top.epoch);
     if (top.epoch === topic.epoch) {
       this.#newest = Math.max(this.#newest, top.offset);
@@ -163,7 +168,7 @@ export class TopicFeed {
     const after = topic.offset;
     // All that is known to be there when the broker is asked: what it does not have of it then, it has no more.
     const known = Math.max(this.#newest, this.#waiting.at(-1)?.message.offset ?? 0);
-    const page = await this.#broker.read(topic.name, after, PAGE_MESSAGES);
+    const page = readPage(await this.#broker.read(topic.name, after, PAGE_MESSAGES), after);
     if (page.epoch !== topic.epoch) {
       this.#isInDoubt = true;
       await this.#pause();

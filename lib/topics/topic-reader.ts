@@ -70,10 +70,18 @@ export class TopicReader implements Place {
     return epoch !== this.epoch || offset >= this.offset;
   }
 
-  /** Whether it is to be ended, since the ring has moved on past what it has to read next. */
-  get isTooSlow(): boolean {
-    if (this.#whenBehind !== 'end' || !this.#isJoined || this.#ready.length > 0) return false;
-    return this.#cursor.position < this.#topic.ring.start;
+  /** Whether it is to be ended when one more comes. */
+  get isOnTheBrink(): boolean {
+    return this.#whenBehind === 'end' && this.#isJoined && this.#behind >= this.#topic.ring.capacity;
+  }
+
+  /** Whether that one has come. */
+  get isOverTheBrink(): boolean {
+    return this.#behind > this.#topic.ring.capacity;
+  }
+
+  get #behind(): number {
+    return this.#topic.ring.end - this.#cursor.position;
   }
 
   /** How many entries there are to take now, at least: none only if there are none. */
@@ -90,6 +98,13 @@ export class TopicReader implements Place {
     this.epoch = entry.epoch;
     this.offset = entry.offset;
     return entry;
+  }
+
+  /** Has a gap be taken first, behind which this begins. */
+  putBack(gap: TopicGap): void {
+    this.#ready.push(gap);
+    this.epoch = gap.from;
+    this.offset = gap.previous;
   }
 
   /** Leaves the ring. Once. */

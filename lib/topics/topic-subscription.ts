@@ -1,6 +1,6 @@
+import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
-import { WaitingPlace } from '../broadcast/waiting-list.ts';
 import { ChannelClosedError } from '../errors.ts';
 import type { Position } from './position.ts';
 import type { Topic } from './topic.ts';
@@ -70,7 +70,8 @@ export class TopicSubscription extends ReceiveSource<TopicMessage> {
    */
   recv(options?: ReceiveOptions): Receive<TopicMessage> {
     const receive = this.reserve(options);
-    if (this.waiting > this.available()) this.#topic.wait(this.#place);
+    // It waits for the topic, if there is nothing.
+    this.available();
     return receive;
   }
 
@@ -142,7 +143,10 @@ export class TopicSubscription extends ReceiveSource<TopicMessage> {
     const { reader } = this.#hold;
     const entries = reader.available();
     if (entries === 0 && (reader.isEnded || this.#topic.isClosed)) return Number.POSITIVE_INFINITY;
-    return this.#heldBack.length + entries;
+    const available = this.#heldBack.length + entries;
+    // Also where there was something when it began to wait: that may have left the ring, and is read from the history.
+    if (this.waiting > available) this.#topic.wait(this.#place);
+    return available;
   }
 
   protected override takeAt(index: number): TopicMessage {

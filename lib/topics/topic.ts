@@ -43,6 +43,8 @@ export class Topic implements Place {
   /** How far it has got. */
   epoch: string;
   offset: number;
+  /** The offset of what was added last: members may still have to be told of it. */
+  last: number;
   /** How many subscriptions there are, of connections and of code, those included that are to begin. */
   subscriptions = 0;
   /** How many of them are there for the sake of signals alone. */
@@ -53,6 +55,9 @@ export class Topic implements Place {
   isClosed = false;
   readonly #members = new Set<TopicMember>();
   readonly #waiting = new WaitingList<TopicWaiter>();
+  #isTelling = false;
+  /** What was added meanwhile. */
+  readonly #later: TopicEntry[] = [];
 
   constructor(name: string, capacity: number, source: TopicSource, tally: TopicTally, place: Place) {
     this.name = name;
@@ -61,6 +66,14 @@ export class Topic implements Place {
     this.tally = tally;
     this.epoch = place.epoch;
     this.offset = place.offset;
+    this.last = place.offset;
+  }
+
+  /** Begins here, before anybody is in it. */
+  beginAt({ epoch, offset }: Place): void {
+    this.epoch = epoch;
+    this.offset = offset;
+    this.last = offset;
   }
 
   get position(): Position {
@@ -69,20 +82,14 @@ export class Topic implements Place {
 
   /** Adds the next message: the neighbour of what was there before. */
   accept(message: TopicMessage): void {
-    // Those who fall behind here begin to read in front of this message.
-    for (const member of this.#members) member.deliver(message);
-    this.offset = message.offset;
-    this.#append(message);
+    this.#add(message);
   }
 
   /** Says that messages are missing, and where it goes on. */
   skip(gap: TopicGap): void {
     this.tally.gaps++;
     if (topicGap.hasSubscribers) topicGap.publish({ topic: this.name, error: gap.error, isForAll: true });
-    for (const member of this.#members) member.deliverGap(gap);
-    this.epoch = gap.epoch;
-    this.offset = gap.offset;
-    this.#append(gap);
+    this.#add(gap);
   }
 
   /** Counts messages that were read from the history. */
@@ -120,6 +127,42 @@ export class Topic implements Place {
       const place = this.#waiting.takeFirst();
       if (place?.owner.wake() === true) this.#waiting.add(place);
     }
+  }
+
+  /** Tells all of one entry before the next, also of one that is added by what a member does: so they have the same order. */
+  #add(entry: TopicEntry): void {
+    this.last = entry.offset;
+    if (this.#isTelling) {
+      this.#later.push(entry);
+      return;
+    }
+    this.#isTelling = true;
+    try {
+      this.#tell(entry);
+      while (this.#later.length > 0) this.#tell(this.#later.shift()!);
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
+  #tell(entry: TopicEntry): void {
+    if (entry instanceof TopicGap) {
+      this.#tellGap(entry);
+      return;
+    }
+    // Those who fall behind here begin to read in front of this message.
+    for (const member of this.#members) member.deliver(entry);
+    this.offset = entry.offset;
+    this.#append(entry);
+  }
+
+  #tellGap(gap: TopicGap): void {
+    // Who joins while these are told begins behind it.
+    const members = [...this.#members];
+    this.epoch = gap.epoch;
+    this.offset = gap.offset;
+    this.#append(gap);
+    for (const member of members) member.deliverGap(gap);
   }
 
   #append(entry: TopicEntry): void {

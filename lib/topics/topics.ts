@@ -3,13 +3,13 @@ import { ChannelClosedError, InvalidStateError } from '../errors.ts';
 import { checkNames, show } from '../wording.ts';
 import type { TopicBackend } from './backend.ts';
 import { BrokerBackend } from './broker-backend.ts';
-import { checkAfter, checkId, checkTopic, checkTopicBody } from './checks.ts';
+import { checkAfter, checkId, checkOnGap, checkTopic, checkTopicBody } from './checks.ts';
 import { ConnectionSubscription, type TopicConnection, type TopicWire } from './connection-subscription.ts';
 import { LocalBackend } from './local-backend.ts';
+import type { Position } from './position.ts';
 import { Presence } from './presence.ts';
 import type { PresenceBook } from './presence-book.ts';
 import { makeLocalBook, PresenceHost } from './presence-host.ts';
-import type { Position } from './position.ts';
 import { type HistoryPage, readHistory } from './read-history.ts';
 import type {
   ConnectionSubscribeOptions,
@@ -21,7 +21,7 @@ import { Topic } from './topic.ts';
 import type { TopicPage } from './topic-entry.ts';
 import { PAGE_MESSAGES, type WhenBehind } from './topic-reader.ts';
 import { TopicSubscription } from './topic-subscription.ts';
-import { TopicTally, type TopicsStats } from './topic-tally.ts';
+import { type TopicsStats, TopicTally } from './topic-tally.ts';
 import { type ResolvedTopicsOptions, resolveTopicsOptions, type TopicsOptions } from './topics-options.ts';
 
 /** A connection and its topics. Made with the first. */
@@ -33,10 +33,8 @@ interface Member {
 interface Subscribed {
   readonly subscription: ConnectionSubscription;
   /** Resolves with it when it has begun. */
-  begun: Promise<ConnectionSubscription>;
+  readonly begun: Promise<ConnectionSubscription>;
 }
-
-const NEVER: Promise<never> = new Promise(() => {});
 
 const WHEN_BEHIND: readonly string[] = ['catchUp', 'skip', 'latest', 'end'] satisfies WhenBehind[];
 
@@ -119,7 +117,9 @@ export class Topics {
     this.#checkOpen();
     const name = checkTopic(topic);
     checkAfter(after);
-    if (!(limit >= 1)) throw new RangeError(`limit is ${show(limit)}: give a number of messages from 1 on`);
+    if (!(limit >= 1 && (Number.isInteger(limit) || limit === Number.POSITIVE_INFINITY))) {
+      throw new RangeError(`limit is ${show(limit)}: give a whole number of messages from 1 on`);
+    }
     return unwatched(readHistory(name, after, limit, (offset) => this.#read(name, offset)));
   }
 
@@ -171,6 +171,7 @@ export class Topics {
   ): Promise<ConnectionSubscription> {
     checkNames('subscribe', options, ['after', 'whenBehind', 'presence', 'onGap']);
     const after = checkAfter(options.after);
+    const onGap = checkOnGap(options.onGap);
     const whenBehind = this.#whenBehind(options);
     const name = checkTopic(topic);
     if (!connection.canSend) return unwatched(Promise.reject(connection.closedError()));
@@ -183,17 +184,20 @@ export class Topics {
     this.#takeSeat(name, connection, options.presence);
     if (present !== undefined) return present.begun;
     const entered = this.#enter(name);
-    const all = { after, whenBehind, onGap: options.onGap, wire };
+    const all = { after, whenBehind, onGap, wire };
     const subscription = new ConnectionSubscription(entered, connection, number, all, () => {
       subscriptions.delete(name);
       this.#book.leave(name, connection);
       this.#release(entered);
     });
-    // First of all: one that is ended as soon as it begins is to be found here.
-    const subscribed: Subscribed = { subscription, begun: NEVER };
-    subscriptions.set(name, subscribed);
-    subscribed.begun = unwatched(this.#beginForConnection(subscription, entered, connection));
-    return subscribed.begun;
+    // First of all: the handler of a gap with which it begins may end it, or subscribe once more.
+    let begin!: (begun: Promise<ConnectionSubscription>) => void;
+    const begun = new Promise<ConnectionSubscription>((resolve) => {
+      begin = resolve;
+    });
+    subscriptions.set(name, { subscription, begun: unwatched(begun) });
+    begin(this.#beginForConnection(subscription, entered, connection));
+    return begun;
   }
 
   /** Ends a subscription of a connection; returns false, and does nothing, if there is none. @internal */

@@ -519,6 +519,17 @@ describe('a subscription behind a position, over a broker', () => {
     first.unsubscribe();
   });
 
+  it('gets a message that has left the ring between the call of recv and the await', async () => {
+    const { here, hub } = makeTwo({ historyMessages: 100, capacity: 2 });
+    const subscription = await here.subscribe('a');
+    await here.publish('a', '1');
+    const receives = [subscription.recv(), subscription.recv()];
+    for (let i = 2; i <= 5; i++) hub.publish('a', Buffer.from(`\x01\x01${i}`), undefined);
+    assert.equal((await soon('the first', receives[0]!)).body, '1');
+    assert.equal((await soon('the second', receives[1]!)).body, '2');
+    assert.equal(subscription.waiting, 0);
+  });
+
   it('reads again until the broker answers, and not when it has left', async () => {
     const { here, there, broker } = makeTwo();
     const positions = await publish(there, 1, 3);

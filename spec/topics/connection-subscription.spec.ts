@@ -133,26 +133,50 @@ describe('a connection in a topic', () => {
     assert.deepEqual([connection.sent, topics.topicsOf(connection)], [[], []]);
   });
 
-  it('is closed for that also if it never reads again, when it has nothing else to be sent', async () => {
-    const topics = make({ historyMessages: 10, capacity: 2 });
-    const gaps: unknown[] = [];
-    const options = { whenBehind: 'end', onGap: ({ missed }: GapError) => void gaps.push(missed) } as const;
-    const [first] = await publish(topics, 1, 3);
-    const [one, two] = [new TestConnection(), new TestConnection()];
-    await topics.join(one, 'a', options);
-    await topics.join(two, 'a', { ...options, after: first! });
-    assert.deepEqual(two.sent, ['2', '3']);
-    two.room = 1;
-    const third = new TestConnection();
-    third.room = 1;
-    await topics.join(third, 'a', { ...options, after: first! });
-    one.room = 0;
-    await publish(topics, 4, 8);
-    assert.deepEqual([one.failed?.code, topics.size('a')], ['WS_ERR_SLOW_SUBSCRIBER', 1]);
-    assert.deepEqual([topics.stats().ended, gaps, one.sent, two.sent], [2, [3, 3], [], ['2', '3', '4']]);
-    // It has a message of the history to be sent, and is closed behind that.
-    await third.read(1);
-    assert.deepEqual([third.failed?.code, third.sent, topics.stats().ended], ['WS_ERR_SLOW_SUBSCRIBER', ['2', '3'], 3]);
+  it('is closed for that although its client never reads again', async () => {
+    const topics = make({ capacity: 2 });
+    const [connection, late] = [new TestConnection(), new TestConnection()];
+    const gaps: GapError[] = [];
+    const onGap = (gap: GapError): void => void gaps.push(gap);
+    const subscription = await topics.join(connection, 'a', { whenBehind: 'end', onGap });
+    await topics.join(late, 'a', { whenBehind: 'end' });
+    const leaving = new TestConnection();
+    await topics.join(leaving, 'a', { whenBehind: 'end', onGap: () => void topics.part(leaving, 'a') });
+    leaving.room = 0;
+    connection.room = 0;
+    late.room = 0;
+    const positions = await publish(topics, 1, 2);
+    await settle();
+    assert.deepEqual([connection.failed, subscription.isBehind], [undefined, true], 'the ring has all that it needs');
+    late.room = 10;
+    positions.push(...(await publish(topics, 3, 4)));
+    await settle();
+    for (const { failed } of [connection, late]) assert.equal(failed?.code, 'WS_ERR_SLOW_SUBSCRIBER');
+    assert.equal(leaving.failed, undefined, 'it has left when it was told');
+    assert.deepEqual([subscription.isOver, topics.size('a'), topics.stats().ended], [true, 0, 3]);
+    assert.deepEqual([connection.sent, late.sent], [[], []]);
+    assert.deepEqual(
+      gaps.map(({ reason, position }) => [reason, positions.includes(position)]),
+      [['skipped', true]],
+    );
+  });
+
+  it('is not closed where it has read meanwhile', async () => {
+    const topics = make({ capacity: 2 });
+    const connection = new TestConnection();
+    const subscription = await topics.join(connection, 'a', { whenBehind: 'end' });
+    connection.room = 0;
+    await publish(topics, 1, 2);
+    await connection.read(10);
+    await publish(topics, 3, 4);
+    await settle();
+    assert.deepEqual([connection.sent, connection.failed], [['1', '2', '3', '4'], undefined]);
+    connection.room = 0;
+    for (let i = 5; i <= 7; i++) void topics.publish('a', String(i));
+    // In the same turn.
+    subscription.unsubscribe();
+    await settle();
+    assert.equal(connection.failed, undefined);
   });
 
   it('is sent what it has missed behind a position, at its pace', async () => {
@@ -197,6 +221,13 @@ describe('a connection in a topic', () => {
     await publish(topics, 5, 7);
     await connection.read(10);
     assert.deepEqual(connection.sent, ['=1', '!history', '3:3', '4:4', '!skipped', '7:7']);
+  });
+
+  it('takes nothing but a function for gaps', () => {
+    const topics = make();
+    const options = { onGap: 'reload' as unknown as () => void };
+    assert.throws(() => topics.join(new TestConnection(), 'a', options), /onGap is a function .* the string 'reload'/);
+    assert.equal(topics.size('a'), 0);
   });
 
   it('joins nothing when it is over', async () => {

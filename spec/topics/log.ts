@@ -1,40 +1,21 @@
 import assert from 'node:assert/strict';
 import { ChannelClosedError, GapError } from '../../lib/errors.ts';
+import type { ConnectionSubscription } from '../../lib/topics/connection-subscription.ts';
 import { parsePosition } from '../../lib/topics/position.ts';
 import type { TopicSubscription } from '../../lib/topics/topic-subscription.ts';
+import type { TestConnection } from './test-connection.ts';
 
 /** What a subscriber got: bodies, and gaps by their reason. */
 export type Got = { readonly body: string; readonly position: string } | { readonly gap: GapError };
 
-/** Receives all that a subscription gets, until it ends. */
-export class Log {
-  readonly got: Got[] = [];
-  readonly start: string;
-  readonly subscription: TopicSubscription;
-  readonly ended: Promise<void>;
-
-  constructor(subscription: TopicSubscription) {
-    this.subscription = subscription;
-    this.start = subscription.position;
-    this.ended = this.#run();
-  }
+/** What a subscriber got, and where it began. */
+abstract class Gotten {
+  abstract readonly got: readonly Got[];
+  abstract readonly start: string;
 
   /** Bodies, and `gap: reason`. */
   get texts(): string[] {
     return this.got.map((one) => ('gap' in one ? `gap: ${one.gap.reason}` : one.body));
-  }
-
-  async #run(): Promise<void> {
-    while (true) {
-      try {
-        const message = await this.subscription.recv();
-        this.got.push({ body: String(message.body), position: message.position });
-      } catch (error) {
-        if (error instanceof ChannelClosedError) return;
-        assert.ok(error instanceof GapError);
-        this.got.push({ gap: error });
-      }
-    }
   }
 
   /**
@@ -59,5 +40,57 @@ export class Log {
       at = position;
     }
     return at;
+  }
+}
+
+/** Receives all that a subscription gets, until it ends. */
+export class Log extends Gotten {
+  override readonly got: Got[] = [];
+  override readonly start: string;
+  readonly subscription: TopicSubscription;
+  readonly ended: Promise<void>;
+
+  constructor(subscription: TopicSubscription) {
+    super();
+    this.subscription = subscription;
+    this.start = subscription.position;
+    this.ended = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (true) {
+      try {
+        const message = await this.subscription.recv();
+        this.got.push({ body: String(message.body), position: message.position });
+      } catch (error) {
+        if (error instanceof ChannelClosedError) return;
+        assert.ok(error instanceof GapError);
+        this.got.push({ gap: error });
+      }
+    }
+  }
+}
+
+/** What a client is sent that asked for positions: the first says where it begins. */
+export class ClientLog extends Gotten {
+  readonly subscription: ConnectionSubscription;
+  readonly #connection: TestConnection;
+
+  constructor(connection: TestConnection, subscription: ConnectionSubscription) {
+    super();
+    this.#connection = connection;
+    this.subscription = subscription;
+  }
+
+  override get start(): string {
+    return this.#connection.sent[0]!.slice(1, -1);
+  }
+
+  override get got(): readonly Got[] {
+    return this.#connection.sent.slice(1).map((text): Got => {
+      const line = text.indexOf('\n');
+      if (text.startsWith('!')) return { gap: new GapError('a', 'history', text.slice(1, line), Number.NaN) };
+      return { position: text.slice(0, line), body: text.slice(line + 1) };
+    });
   }
 }

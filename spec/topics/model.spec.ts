@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { positionsWire } from '../../lib/topics/positions-wire.ts';
 import { Topics } from '../../lib/topics/topics.ts';
-import { settle, until } from '../support/watchdog.ts';
 import { seed } from '../support/seed.ts';
+import { settle, until } from '../support/watchdog.ts';
 import { type Fate, Hub, type HubBroker } from './faulty-broker.ts';
-import { Log } from './log.ts';
+import { ClientLog, Log } from './log.ts';
+import { TestConnection } from './test-connection.ts';
 
 /** A topic in three processes over a hub that fails, against what was published. */
 
@@ -18,7 +20,7 @@ class Real {
   readonly hub = new Hub();
   readonly brokers: HubBroker[] = [];
   readonly topics: Topics[] = [];
-  readonly logs: { readonly log: Log; readonly process: number; readonly after: string | undefined }[] = [];
+  readonly logs: { readonly log: Log | ClientLog; readonly process: number; readonly after: string | undefined }[] = [];
   /** What was published, by position; of all lives of the topic. */
   readonly bodies = new Map<string, string>();
   /** Whether any message may be gone for good, or the epoch has changed. */
@@ -124,6 +126,38 @@ class Subscribe extends Step {
   }
 }
 
+/** A client comes, or one comes back with the position that it had last, to any process. */
+class Connect extends Step {
+  readonly process: number;
+  readonly which: number | undefined;
+
+  constructor(process: number, which: number | undefined) {
+    super();
+    this.process = process;
+    this.which = which;
+  }
+
+  override async act(real: Real): Promise<void> {
+    let after: string | undefined;
+    if (this.which !== undefined) {
+      const before = real.logs.filter(({ log }) => log instanceof ClientLog);
+      const left = before[this.which % Math.max(before.length, 1)];
+      if (left === undefined) return;
+      real.logs.splice(real.logs.indexOf(left), 1);
+      after = left.log.check((position) => real.bodies.get(position), left.after ?? left.log.start);
+      left.log.subscription.unsubscribe();
+    }
+    const connection = new TestConnection();
+    const joined = real.topics[this.process]!.join(connection, 'a', { after, whenBehind: 'catchUp' }, positionsWire);
+    const subscription = await joined.catch(() => {});
+    if (subscription) real.logs.push({ log: new ClientLog(connection, subscription), process: this.process, after });
+  }
+
+  override toString(): string {
+    return this.which === undefined ? `client at ${this.process}` : `client ${this.which} back at ${this.process}`;
+  }
+}
+
 class Unsubscribe extends Step {
   readonly which: number;
 
@@ -194,6 +228,8 @@ function commands(more: readonly Fail['fault'][]): fc.Arbitrary<Iterable<Command
     [
       fc.tuple(process, fc.integer({ min: 1, max: 8 })).map(([which, times]) => new Publish(which, times)),
       fc.tuple(process, fc.nat(6)).map(([which, back]) => new Subscribe(which, back)),
+      process.map((which) => new Connect(which, undefined)),
+      fc.tuple(process, fc.nat(9)).map(([which, client]) => new Connect(which, client)),
       fc.nat(9).map((which) => new Unsubscribe(which)),
       fc.tuple(process, fc.constantFrom(...faults, ...more)).map(([which, fault]) => new Fail(which, fault)),
       fc.tuple(process, fc.constantFrom(...faults)).map(([which, fault]) => new Fail(which, fault)),

@@ -6,9 +6,9 @@ import { ChannelClosedError, GapError, InvalidStateError, LaggedError } from '..
 import type { Broker } from '../../lib/topics/broker.ts';
 import { parsePosition } from '../../lib/topics/position.ts';
 import { Topics } from '../../lib/topics/topics.ts';
+import { collectGarbage } from '../channel/collect-garbage.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
 import { settle, soon, until } from '../support/watchdog.ts';
-import { collectGarbage } from '../channel/collect-garbage.ts';
 import { Log } from './log.ts';
 
 afterEach(cleanUp);
@@ -244,7 +244,12 @@ describe('Topics, without a broker', () => {
       /after is a position, .* the number 7/,
     );
     assert.throws(() => topics.subscribe('a', { from: '' } as object), /"from" is no option of subscribe/);
-    assert.throws(() => topics.history('a', undefined, 0), /limit is 0/);
+    for (const limit of [0, 1.5, Number.NaN, -1, '7' as unknown as number]) {
+      assert.throws(
+        () => topics.history('a', undefined, limit),
+        /limit is .*: give a whole number of messages from 1 on/,
+      );
+    }
     assert.throws(() => new Topics({ historyMessages: -1 }), /historyMessages is -1: give a whole number/);
     assert.throws(() => new Topics({ historyMs: 0 }), /historyMs is 0/);
     assert.throws(() => new Topics({ capacity: 1.5 }), /capacity is 1.5/);
