@@ -22,6 +22,8 @@ const server = new Server({
   port: 0,
   origins: '*',
   heartbeatIntervalMs: 0,
+  // One that is to be closed is told when it reads again.
+  closeTimeoutMs: 60_000,
   highWaterMarkBytes: HIGH_WATER_MARK_BYTES,
   topics: { capacity: CAPACITY, historyMessages: HISTORY_MESSAGES },
 });

@@ -19,6 +19,8 @@ export interface TopicSource {
 
 /** A connection in a topic, as the topic sees it. */
 export interface TopicMember {
+  /** Whether it reads by itself, from the ring or the history. @internal */
+  readonly isBehind: boolean;
   /** @internal */
   deliver(message: TopicMessage): void;
   /** @internal */
@@ -159,8 +161,8 @@ export class Topic implements Place {
   }
 
   #tellGap(gap: TopicGap): void {
-    // Who joins while these are told begins behind it.
-    const members = [...this.#members];
+    // Who joins while these are told begins behind it, and who is reading reads it, or is beyond it.
+    const members = [...this.#members].filter((member) => !member.isBehind);
     this.epoch = gap.epoch;
     this.offset = gap.offset;
     this.#append(gap);

@@ -34,12 +34,12 @@ let rejections = 0;
 let isEnding = false;
 
 const isWatching = task.watchedRooms !== undefined;
-server.onWebsocketConnected((ctx) =>
-  ctx.subscribe(roomOf(ctx), {
-    after: ctx.getRequestQuery('after'),
-    ...(isWatching && { presence: { key: ctx.getRequestQuery('key')! } }),
-  }),
-);
+server.onWebsocketConnected((ctx) => {
+  // A page has none, and is no member.
+  const key = isWatching ? ctx.getRequestQuery('key') : undefined;
+  const after = ctx.getRequestQuery('after');
+  return ctx.subscribe(roomOf(ctx), { after, ...(key !== undefined && { presence: { key } }) });
+});
 server.route('/', (ctx) => show(ctx, 'text/html', PAGE));
 server.route('/positions-page.js', (ctx) => show(ctx, 'text/javascript', SCRIPT));
 server.route('/room/:name', async (ctx) => {
