@@ -150,7 +150,7 @@ export class ConnectionSubscription {
   /** @internal */
   deliverGap(gap: TopicGap): void {
     // It may have left since the topic began to tell of it.
-    if (this.#reader !== undefined || this.isOver) return;
+    if (this.isOver) return;
     if (this.#options.wire === undefined || this.#connection.hasRoom()) {
       this.#tell(gap);
       return;

@@ -4,7 +4,7 @@ import { BrokerError } from '../../lib/errors.ts';
 import type { Broker, BrokerEvents, BrokerMessage, BrokerPage, BrokerTop } from '../../lib/topics/broker.ts';
 import { Topics } from '../../lib/topics/topics.ts';
 import { cleanUp, onCleanUp } from '../support/clean-up.ts';
-import { countByTurn, settle, soon, until } from '../support/watchdog.ts';
+import { settle, soon, until } from '../support/watchdog.ts';
 import { Hub } from './faulty-broker.ts';
 import { Log } from './log.ts';
 
@@ -123,7 +123,6 @@ describe('a broker that is mistaken', () => {
     const { topics, answers, events, calls } = makeMistaken();
     const log = new Log(await topics.subscribe('a'));
     await topics.publish('a', '1');
-    const counter = countByTurn();
     let asked = 0;
     for (const top of TOPS) {
       answers.subscribe = async () => top;
@@ -134,8 +133,8 @@ describe('a broker that is mistaken', () => {
       await settle(20);
       asked = Math.max(asked, calls() - before);
     }
-    counter.stop();
-    assert.ok(asked <= 4, `it was asked ${asked} times`);
+    // One that does not wait asks in each turn, or never ends one.
+    assert.ok(asked <= 15, `it was asked ${asked} times`);
     answers.subscribe = undefined;
     answers.read = undefined;
     events().up();
