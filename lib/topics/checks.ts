@@ -48,7 +48,11 @@ function checkText(what: string, text: unknown): string {
       );
     }
   }
-  if (!isWellFormed.call(text))
-    throw new RangeError(`${what} is whole Unicode, and this one has half a character: ${show(text)}`);
-  return text;
+  return checkWhole(what, text);
+}
+
+/** @throws {RangeError} for text with half of a surrogate pair, which would arrive as something else */
+export function checkWhole(what: string, text: string): string {
+  if (isWellFormed.call(text)) return text;
+  throw new RangeError(`${what} is whole Unicode, and this one has half a character: ${show(text)}`);
 }

@@ -133,7 +133,7 @@ export class ConnectionSubscription {
     const reader = this.#reader;
     if (reader !== undefined) {
       // Its peer may never read again. When the ring has this message: nothing is to be told in the midst of one.
-      if (reader.isOnTheBrink && !this.#isLookedAt) {
+      if (reader.isOnTheBrink && this.#connection.canSend && !this.#isLookedAt) {
         this.#isLookedAt = true;
         queueMicrotask(() => this.#endIfOver(reader));
       }

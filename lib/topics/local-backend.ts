@@ -86,8 +86,10 @@ export class LocalBackend implements TopicBackend {
     const now = performance.now();
     let position = this.#ids.find(name, id, now);
     if (position === undefined) {
-      position = this.#publish(name, topic, body, sender);
+      // Before it is told: that may have it be published again.
+      position = formatPosition(this.#epoch, this.#last + 1);
       this.#ids.add(name, id, position, now);
+      this.#publish(name, topic, body, sender);
       this.#sweepLater();
     }
     return alreadyPublished(position);

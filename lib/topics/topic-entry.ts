@@ -1,4 +1,5 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
+import { copyAlone } from '../codec/copy-alone.ts';
 import { GapError, type GapReason } from '../errors.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
 
@@ -45,13 +46,6 @@ export class TopicMessage {
   }
 }
 
-/** Copies bytes to memory of their own: a few in a block that is shared with others would keep all of that. */
-function copyAlone(bytes: Uint8Array): Buffer {
-  const copy = Buffer.alloc(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
-}
-
 /** A place in a topic where messages are missing. */
 export class TopicGap {
   /** What there is before it: up to this offset of this epoch. */
@@ -74,6 +68,9 @@ export class TopicGap {
 
 /** What a topic has in its order, each the neighbour of the one before. */
 export type TopicEntry = TopicMessage | TopicGap;
+
+/** How many messages are read from a history at once, at most. */
+export const PAGE_MESSAGES = 128;
 
 /** What is kept of a topic behind an offset: the oldest first. */
 export interface TopicPage {

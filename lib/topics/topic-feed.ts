@@ -6,8 +6,8 @@ import { isMessage, readPage, readTop } from './broker-answers.ts';
 import { decodeEnvelope } from './envelope.ts';
 import type { Place } from './position.ts';
 import type { Topic } from './topic.ts';
-import { type TopicEntry, TopicGap, TopicMessage } from './topic-entry.ts';
-import { FIRST_RETRY_MS, LAST_RETRY_MS, PAGE_MESSAGES } from './topic-reader.ts';
+import { PAGE_MESSAGES, type TopicEntry, TopicGap, TopicMessage } from './topic-entry.ts';
+import { FIRST_RETRY_MS, LAST_RETRY_MS } from './topic-reader.ts';
 
 /**
  * Makes of a message of a broker what a topic has: itself, or a gap where nobody here can read it.

@@ -3,7 +3,7 @@ import { topicDropped, topicGap } from '../diagnostics.ts';
 import type { GapReason } from '../errors.ts';
 import { formatPosition, type Place, type Position, parsePosition } from './position.ts';
 import type { Topic } from './topic.ts';
-import { type TopicEntry, TopicGap, type TopicPage } from './topic-entry.ts';
+import { PAGE_MESSAGES, type TopicEntry, TopicGap, type TopicPage } from './topic-entry.ts';
 
 /**
  * What happens to a subscriber that has fallen further behind than the ring of its topic reaches: it reads what it has missed
@@ -11,8 +11,8 @@ import { type TopicEntry, TopicGap, type TopicPage } from './topic-entry.ts';
  */
 export type WhenBehind = 'catchUp' | 'skip' | 'latest' | 'end';
 
-/** How many messages are read from a history at once. */
-export const PAGE_MESSAGES = 128;
+/** About how many bytes of them wait for one subscriber, at most: it may be a peer that never reads, and there may be many. */
+const PAGE_BYTES = 256 * 1024;
 
 /** After how long reading is tried again that has failed, in milliseconds: twice as long each time, up to the second number. */
 export const FIRST_RETRY_MS = 50;
@@ -167,7 +167,7 @@ export class TopicReader implements Place {
 
   #read(): void {
     const topic = this.#topic;
-    const page = topic.source.read(topic.name, topic, this.offset, PAGE_MESSAGES);
+    const page = topic.source.read(topic.name, topic, this.offset, topic.pageMessages);
     if (!(page instanceof Promise)) {
       this.#meet(page);
       return;
@@ -178,11 +178,27 @@ export class TopicReader implements Place {
         if (this.#isClosed) return;
         this.#isReading = false;
         this.#retryMs = FIRST_RETRY_MS;
-        this.#meet(read);
+        this.#meet(this.#cut(read));
         this.#onReady();
       },
       () => this.#readLater(),
     );
+  }
+
+  /** Leaves out of a page what is too much to wait, and has the next ones of this topic be so long. Those of this process cost nothing. */
+  #cut(page: TopicPage): TopicPage {
+    const topic = this.#topic;
+    const { entries } = page;
+    let bytes = 0;
+    let count = 0;
+    for (const entry of entries) {
+      bytes += entry instanceof TopicGap ? 0 : entry.body.length;
+      if (count > 0 && bytes > PAGE_BYTES) break;
+      count++;
+    }
+    const isWhole = count === entries.length;
+    topic.pageMessages = isWhole ? Math.min(2 * topic.pageMessages, PAGE_MESSAGES) : count;
+    return isWhole ? page : { ...page, entries: entries.slice(0, count) };
   }
 
   /** Reads again in a while: the broker is not there, or the topic has not heard yet what the broker says. */

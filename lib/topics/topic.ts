@@ -2,7 +2,7 @@ import { Ring } from '../broadcast/ring.ts';
 import { WaitingList, type WaitingPlace } from '../broadcast/waiting-list.ts';
 import { topicGap, topicRecovered } from '../diagnostics.ts';
 import { formatPosition, type Place, type Position } from './position.ts';
-import { type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
+import { PAGE_MESSAGES, type TopicEntry, TopicGap, type TopicMessage, type TopicPage } from './topic-entry.ts';
 import type { TopicTally } from './topic-tally.ts';
 
 /** Where a topic is read from, behind what its ring has. */
@@ -19,6 +19,8 @@ export interface TopicSource {
 
 /** A connection in a topic, as the topic sees it. */
 export interface TopicMember {
+  /** Whether it reads by itself, from the ring or the history. @internal */
+  readonly isBehind: boolean;
   /** @internal */
   deliver(message: TopicMessage): void;
   /** @internal */
@@ -49,6 +51,8 @@ export class Topic implements Place {
   subscriptions = 0;
   /** How many of them are there for the sake of signals alone. */
   listeners = 0;
+  /** How many of its messages are read from a history at once, as far as is known of their size. */
+  pageMessages: number = PAGE_MESSAGES;
   /** Resolves when it has its place in the order of the broker; `undefined` once it has. */
   joining: Promise<void> | undefined;
   /** Whether no more will come. */
@@ -157,8 +161,8 @@ export class Topic implements Place {
   }
 
   #tellGap(gap: TopicGap): void {
-    // Who joins while these are told begins behind it.
-    const members = [...this.#members];
+    // Who joins while these are told begins behind it, and who is reading reads it, or is beyond it.
+    const members = [...this.#members].filter((member) => !member.isBehind);
     this.epoch = gap.epoch;
     this.offset = gap.offset;
     this.#append(gap);

@@ -18,8 +18,8 @@ import type {
   SubscribeOptions,
 } from './subscribe-options.ts';
 import { Topic } from './topic.ts';
-import type { TopicPage } from './topic-entry.ts';
-import { PAGE_MESSAGES, type WhenBehind } from './topic-reader.ts';
+import { PAGE_MESSAGES, type TopicPage } from './topic-entry.ts';
+import type { WhenBehind } from './topic-reader.ts';
 import { TopicSubscription } from './topic-subscription.ts';
 import { type TopicsStats, TopicTally } from './topic-tally.ts';
 import { type ResolvedTopicsOptions, resolveTopicsOptions, type TopicsOptions } from './topics-options.ts';

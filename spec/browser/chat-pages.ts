@@ -2,10 +2,18 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, afterEach, before, describe } from 'node:test';
 import type { Browser, BrowserContextOptions, Locator, Page, WebSocketRoute } from 'playwright-core';
 import { DEFAULT_LIMITS } from '../../docs/examples/group-chat/limits.ts';
-import { type ChatEvent, encodeEvent } from '../../docs/examples/group-chat/wire.ts';
+import {
+  type ChatEvent,
+  encodeAt,
+  encodeEvent,
+  encodePiece,
+  encodeReply,
+} from '../../docs/examples/group-chat/wire.ts';
 import { ExampleProcess } from '../docs/example-process.ts';
+import { chromiumPath, skipUnless } from '../support/external.ts';
 import { launchBrowser, openPage, PATIENCE_MS } from './browser.ts';
 import { landscape } from './png.ts';
 
@@ -18,28 +26,32 @@ export const PICTURE = { name: 'landscape.png', mimeType: 'image/png', buffer: l
 /** Where to put the screenshots, to look at; they are thrown away unless it is given. */
 const { SCREENSHOTS_DIR } = process.env;
 
+/** Describes the group chat in a browser: one server and one browser for all tests, and a page of its own for each person. */
+export function describeChat(name: string, define: (pages: ChatPages) => void): void {
+  describe(name, { timeout: 240_000, ...skipUnless('chromium', chromiumPath() !== undefined) }, () => {
+    const pages = new ChatPages();
+    before(() => pages.start());
+    after(() => pages.stop());
+    afterEach(() => pages.tidy());
+    define(pages);
+  });
+}
+
 /** The group chat as `npm start` runs it, and people who have it open in a browser. */
 export class ChatPages {
-  server: ExampleProcess;
-  readonly browser: Browser;
-  readonly #folder: string;
+  server!: ExampleProcess;
+  browser!: Browser;
+  readonly #folder: string = SCREENSHOTS_DIR ?? mkdtempSync(join(tmpdir(), 'group-chat-'));
   #errors: string[] = [];
 
-  private constructor(server: ExampleProcess, browser: Browser) {
-    this.server = server;
-    this.browser = browser;
-    this.#folder = SCREENSHOTS_DIR ?? mkdtempSync(join(tmpdir(), 'group-chat-'));
+  async start(): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
-  }
-
-  static async start(): Promise<ChatPages> {
-    const [server, browser] = await Promise.all([ExampleProcess.start('group-chat/main.ts'), launchBrowser()]);
-    return new ChatPages(server, browser);
+    [this.server, this.browser] = await Promise.all([ExampleProcess.start('group-chat/main.ts'), launchBrowser()]);
   }
 
   async stop(): Promise<void> {
-    await this.browser.close();
-    await this.server.stop();
+    await this.browser?.close();
+    await this.server?.stop();
     if (SCREENSHOTS_DIR === undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -71,8 +83,9 @@ export class ChatPages {
     return this.introduce(await this.open(options), room, name);
   }
 
-  async introduce(page: Page, room: string, name: string): Promise<Page> {
-    await page.goto(this.address(`chat/${encodeURIComponent(room)}`));
+  /** @param port - of another server than that of all tests */
+  async introduce(page: Page, room: string, name: string, port: number = this.server.port): Promise<Page> {
+    await page.goto(`http://localhost:${port}/chat/${encodeURIComponent(room)}`);
     await page.getByLabel('Your name').fill(name);
     await page.getByRole('button', { name: 'Join the room' }).click();
     await page.locator('#chat.online').waitFor();
@@ -93,7 +106,7 @@ export class ChatPages {
   }
 }
 
-/** A page whose server is the test: what it heard, and what it is told. */
+/** A page whose server is the test: what it heard, and what it is told. All are known by their names. */
 export class Script {
   readonly page: Page;
   /** What the page said, but for what it is writing. */
@@ -102,8 +115,12 @@ export class Script {
   readonly typing: boolean[] = [];
   /** The pieces of pictures that the page sent. */
   readonly pieces: Buffer[] = [];
+  /** The ids of the texts and pictures that it sent. */
+  readonly ids: string[] = [];
   /** One for each time the page connected. */
   readonly connections: WebSocketRoute[] = [];
+  /** How many messages of the room it was sent: they are its positions. */
+  #sent = 0;
 
   private constructor(page: Page) {
     this.page = page;
@@ -119,8 +136,27 @@ export class Script {
     return this.connections.at(-1) ?? assert.fail('the page has not connected');
   }
 
+  /** With which position the page has come back. */
+  get after(): string | null {
+    return new URL(this.connection.url()).searchParams.get('after');
+  }
+
   tell(...events: ChatEvent[]): void {
-    for (const event of events) this.connection.send(encodeEvent(event));
+    for (const event of events) {
+      if (event.type === 'text' || event.type === 'picture') this.post(encodeEvent(event));
+      else this.connection.send(encodeReply(encodeEvent(event)));
+    }
+  }
+
+  /** Sends a message of the room. */
+  post(body: string | Uint8Array): void {
+    const message = encodeAt(`position.${++this.#sent}`, body);
+    this.connection.send(typeof message === 'string' ? message : Buffer.from(message));
+  }
+
+  /** Sends a picture in pieces of so many bytes. */
+  postPieces(id: string, bytes: Buffer, size: number): void {
+    for (let i = 0; i < bytes.length; i += size) this.post(encodePiece(id, bytes.subarray(i, i + size)));
   }
 
   /** Waits until the page has said this, and nothing else. */
@@ -134,22 +170,23 @@ export class Script {
     socket.onMessage((message) => {
       if (typeof message !== 'string') this.pieces.push(message);
       else {
-        const said = JSON.parse(message);
+        const { id, ...said } = JSON.parse(message);
+        if (id !== undefined) this.ids.push(id);
         if (said.type === 'typing') this.typing.push(said.isTyping);
         else this.heard.push(said);
       }
     });
     const { maxTextLength, maxPictureBytes, pieceBytes } = DEFAULT_LIMITS;
     this.tell(
-      { type: 'welcome', name, room: 'scripted', maxTextLength, maxPictureBytes, pieceBytes },
+      { type: 'welcome', key: name, room: 'scripted', maxTextLength, maxPictureBytes, pieceBytes },
       { type: 'people', names: [name, 'Grace'] },
-      { type: 'ready' },
+      { type: 'ready', name },
     );
   }
 }
 
 export function text(id: string, said = `text ${id}`, name = 'Grace', at = Date.now()): ChatEvent & { type: 'text' } {
-  return { type: 'text', id, at, name, text: said };
+  return { type: 'text', id, at, from: name, name, text: said };
 }
 
 export async function say(page: Page, said: string): Promise<void> {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { it } from 'node:test';
 import { DEFAULT_LIMITS } from '../../docs/examples/group-chat/limits.ts';
-import { encodePicture } from '../../docs/examples/group-chat/wire.ts';
-import { chromiumPath, skipUnless } from '../support/external.ts';
-import { ChatPages, comesTo, PICTURE, say, sees, seesPicture, text } from './chat-pages.ts';
+import type { ChatEvent } from '../../docs/examples/group-chat/wire.ts';
+import { comesTo, describeChat, PICTURE, say, sees, seesPicture, text } from './chat-pages.ts';
 import { noise } from './png.ts';
 
 const DAY_MS = 86_400_000;
@@ -35,17 +34,7 @@ const DESKTOP_STAND_IN = `
   };
 `;
 
-describe('the page of docs/examples/group-chat, and what happens in the room', {
-  timeout: 240_000,
-  ...skipUnless('chromium', chromiumPath() !== undefined),
-}, () => {
-  let pages: ChatPages;
-  before(async () => {
-    pages = await ChatPages.start();
-  });
-  after(() => pages?.stop());
-  afterEach(() => pages.tidy());
-
+describeChat('the page of docs/examples/group-chat, and what happens in the room', (pages) => {
   it('shows who is typing, to the others, until it is said', async () => {
     const [ada, grace] = await Promise.all([pages.enter('typing', 'Ada'), pages.enter('typing', 'Grace')]);
     await grace.getByLabel('Message', { exact: true }).pressSequentially('Hm');
@@ -172,15 +161,6 @@ describe('the page of docs/examples/group-chat, and what happens in the room', {
     assert.match(await page.locator('.day time').last().evaluate(dateTimeOf), /^\d{4}-\d\d-\d\d$/);
   });
 
-  it('keeps the line of the day when what stood below it is gone', async () => {
-    const script = await pages.enterScript('Ada');
-    const { page } = script;
-    for (let i = 0; i < 450; i++) script.tell(text(`${i}`));
-    await sees(page, 'text 449');
-    assert.ok((await page.locator('.entry').count()) < 400);
-    assert.equal(await page.locator('#entries').evaluate((entries) => entries.firstElementChild.innerText), 'Today');
-  });
-
   it('shows how far a picture is that it sends, in pieces, and begins again when it was cut off', async () => {
     const script = await pages.enterScript('Ada');
     const { page } = script;
@@ -217,33 +197,42 @@ describe('the page of docs/examples/group-chat, and what happens in the room', {
     }
   });
 
-  it('shows how far a picture is that arrives, and begins again when it was cut off', async () => {
+  it('shows how far a picture is that arrives, and goes on where it was when it was cut off', async () => {
     const script = await pages.enterScript('Ada');
     const { page } = script;
-    const head = { type: 'picture', id: 'p', at: Date.now(), name: 'Grace', mediaType: 'image/png' } as const;
-    const all = Buffer.from(encodePicture({ ...head, size: PICTURE.buffer.length }, PICTURE.buffer));
+    const { buffer } = PICTURE;
     const bar = page.getByRole('progressbar', { name: 'Picture from Grace, arriving' });
-    script.tell(text('1'));
-    script.connection.send(all.subarray(0, 1000));
-    await bar.waitFor();
-    const received = 1000 - (all.length - PICTURE.buffer.length);
-    assert.equal(await bar.evaluate((element) => element.value), received);
+    const arrives = (bytes: number) =>
+      comesTo(
+        () => bar.evaluate((element) => element.value),
+        (value) => value === bytes,
+        'how far it is',
+      );
+    script.tell(text('1'), picture('p', buffer.length));
+    script.postPieces('p', buffer.subarray(0, 1000), 1000);
+    await arrives(1000);
     await script.connection.close();
-    await bar.waitFor({ state: 'hidden' });
-    assert.ok(await page.locator('.entry .avatar').isVisible(), 'the message before stands alone again');
     await comesTo(
       async () => script.connections.length,
       (count) => count === 2,
       'it comes back',
     );
-    assert.equal(new URL(script.connection.url()).searchParams.get('after'), '1');
-    for (let i = 0; i < all.length; i += 700) script.connection.send(all.subarray(i, i + 700));
-    await seesPicture(page, 'Grace');
-    assert.equal(await page.locator('.entry').count(), 2);
-    script.connection.send(all);
+    assert.equal(script.after, 'position.3');
     script.tell(text('2'));
-    await sees(page, 'text 2');
-    assert.equal(await page.locator('.entry').count(), 3, 'one that is known is not shown again');
+    script.postPieces('p', buffer.subarray(1000, 2000), 500);
+    await arrives(2000);
+    script.postPieces('p', buffer.subarray(2000), 700);
+    await seesPicture(page, 'Grace');
+    assert.equal(await page.locator('.entry').count(), 3);
+    script.postPieces('of one whose beginning is gone', buffer, 1000);
+
+    script.tell(text('3'), picture('q', buffer.length));
+    script.postPieces('q', buffer.subarray(0, 1000), 1000);
+    await arrives(1000);
+    script.connection.send('!position.99\n');
+    await bar.waitFor({ state: 'hidden' });
+    await sees(page, 'Some messages are missing here');
+    assert.equal(await page.locator('.entry').count(), 4);
   });
 
   it('takes names and texts for what they are: text', async () => {
@@ -260,6 +249,10 @@ describe('the page of docs/examples/group-chat, and what happens in the room', {
     assert.equal(await ada.locator('.text a').getAttribute('href'), 'https://example.com/');
   });
 });
+
+function picture(id: string, size: number): ChatEvent {
+  return { type: 'picture', id, at: Date.now(), from: 'Grace', name: 'Grace', mediaType: 'image/png', size };
+}
 
 function dateTimeOf(time: { dateTime: string }): string {
   return time.dateTime;

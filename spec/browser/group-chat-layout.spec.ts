@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { it } from 'node:test';
 import type { Page } from 'playwright-core';
-import { chromiumPath, skipUnless } from '../support/external.ts';
 import {
-  ChatPages,
   comesTo,
+  describeChat,
   distanceToEnd,
   PHONE,
   PICTURE,
@@ -17,17 +16,7 @@ import {
 
 const LONG_NAME = 'W'.repeat(24);
 
-describe('the page of docs/examples/group-chat, as it is laid out', {
-  timeout: 240_000,
-  ...skipUnless('chromium', chromiumPath() !== undefined),
-}, () => {
-  let pages: ChatPages;
-  before(async () => {
-    pages = await ChatPages.start();
-  });
-  after(() => pages?.stop());
-  afterEach(() => pages.tidy());
-
+describeChat('the page of docs/examples/group-chat, as it is laid out', (pages) => {
   it('keeps the newest message in view, whatever takes its place', async () => {
     const script = await pages.enterScript('Ada', PHONE);
     const { page } = script;
@@ -116,8 +105,8 @@ describe('the page of docs/examples/group-chat, as it is laid out', {
       await page.getByRole('button', { name: 'show who is here' }).click();
       await page.getByRole('heading', { name: 'People here' }).waitFor();
       assert.deepEqual(await tooWide(page), [], 'with the people shown');
-      await script.connection.close({ code: 4001 });
-      await page.getByText('You are in this room in another tab.').waitFor();
+      await script.connection.close();
+      await page.getByText('Connection lost, reconnecting…').waitFor();
       assert.deepEqual(await tooWide(page), [], 'without a connection');
     });
   }
@@ -165,8 +154,8 @@ describe('the page of docs/examples/group-chat, as it is laid out', {
         button.textContent = '1 new message';
       });
       assert.deepEqual(await tooFaint(page), []);
-      await script.connection.close({ code: 4001 });
-      await page.getByText('You are in this room in another tab.').waitFor();
+      await script.connection.close();
+      await page.getByText('Connection lost, reconnecting…').waitFor();
       assert.deepEqual(await tooFaint(page), [], 'without a connection');
       const lobby = await pages.open({ colorScheme });
       await lobby.goto(pages.address(''));
@@ -179,7 +168,7 @@ describe('the page of docs/examples/group-chat, as it is laid out', {
     const { page } = script;
     script.tell(text('1'));
     await sees(page, 'text 1');
-    await script.connection.close({ code: 4001 });
+    await script.connection.close();
     await page.locator('#offline').waitFor();
     assert.equal(await page.evaluate('document.getAnimations().length'), 0);
     await page.emulateMedia({ reducedMotion: 'no-preference' });

@@ -1,32 +1,29 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { afterEach, it } from 'node:test';
 import type { Page } from 'playwright-core';
+import { createChatServer } from '../../docs/examples/group-chat/chat.ts';
+import type { ChatLimits } from '../../docs/examples/group-chat/limits.ts';
+import { encodeEvent } from '../../docs/examples/group-chat/wire.ts';
 import { ExampleProcess } from '../docs/example-process.ts';
-import { chromiumPath, skipUnless } from '../support/external.ts';
+import { cleanUp, onCleanUp } from '../support/clean-up.ts';
+import { run } from '../support/running-server.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import {
-  ChatPages,
+  describeChat,
   PHONE,
   PICTURE,
+  SMALL_PHONE,
   say,
   sees,
   seesPicture,
-  SMALL_PHONE,
   text,
   tooSmall,
   tooWide,
 } from './chat-pages.ts';
 import { noise } from './png.ts';
 
-describe('docs/examples/group-chat in a browser', {
-  timeout: 240_000,
-  ...skipUnless('chromium', chromiumPath() !== undefined),
-}, () => {
-  let pages: ChatPages;
-  before(async () => {
-    pages = await ChatPages.start();
-  });
-  after(() => pages?.stop());
-  afterEach(() => pages.tidy());
+describeChat('docs/examples/group-chat in a browser', (pages) => {
+  afterEach(cleanUp);
 
   it('shows text and pictures to all in the room, and to those who come later', async () => {
     const [ada, grace] = await Promise.all([pages.enter('show', 'Ada'), pages.enter('show', 'Grace')]);
@@ -73,30 +70,67 @@ describe('docs/examples/group-chat in a browser', {
     pages.forgetFailedAttempts();
   });
 
-  it('asks for what it missed, shows it in order, and sends again what did not arrive', async () => {
+  it('says where it was when it comes back, and sends again what did not arrive', async () => {
     const script = await pages.enterScript('Ada');
     const { page } = script;
-    const shown = () => page.locator('.entry .text').allInnerTexts();
-
-    script.tell(text('1'), { type: 'lagged', missed: 7 }, text('4'));
-    await script.hears({ type: 'history', after: '1' });
-    script.tell({ type: 'people', names: ['Ada', 'Alan'] }, text('2'), text('3'), text('4'), { type: 'ready' });
-    script.tell(text('3'), text('5'));
-    await sees(page, 'text 5');
-    assert.deepEqual(await shown(), ['text 1', 'text 2', 'text 3', 'text 4', 'text 5']);
-    assert.deepEqual(await page.locator('#people-list li').allInnerTexts(), ['A\nAda\nyou', 'A\nAlan']);
-
+    script.tell(text('1'), text('2'));
+    await sees(page, 'text 2');
     await say(page, 'lost on the way');
     await script.hears({ type: 'text', text: 'lost on the way' });
     await script.connection.close();
     await script.hears({ type: 'text', text: 'lost on the way' });
-    assert.equal(new URL(script.connection.url()).searchParams.get('after'), '5');
-    script.tell(text('6', 'lost on the way', 'Ada'));
+    assert.equal(script.after, 'position.2');
+    const [id, again] = script.ids;
+    assert.equal(id, again, 'by the same id, by which it is posted once');
+    script.tell(text(id!, 'lost on the way', 'Ada'));
     await sees(page, 'lost on the way');
     await script.connection.close();
     await page.locator('#chat:not(.online)').waitFor();
     await page.locator('#chat.online').waitFor();
     await script.hears();
+  });
+
+  it('has all 500 messages that passed while it was cut off, in order and once', async () => {
+    const { page, proxy, post } = await openBehindProxy();
+    await post(0, 5);
+    await sees(page, 'message 4');
+    await cut(page, proxy);
+    await post(5, 505);
+    await reconnect(page, proxy);
+    await post(505, 506);
+    await sees(page, 'message 505');
+    assert.deepEqual(await logOf(page), ['You joined as Ada', ...texts(0, 506)]);
+
+    await cut(page, proxy);
+    await post(506, 700);
+    await reconnect(page, proxy);
+    await sees(page, 'message 699');
+    assert.ok((await page.locator('.entry').count()) < 600, 'the oldest go');
+    const first = await page.locator('#entries').evaluate((entries) => entries.firstElementChild.innerText);
+    assert.equal(first, 'Today', 'the line of the day stays when what stood below it is gone');
+  });
+
+  it('is told once where messages are missing, when the history is too short', async () => {
+    const { page, proxy, post } = await openBehindProxy({ maxHistoryMessages: 100 });
+    await post(0, 5);
+    await sees(page, 'message 4');
+    await cut(page, proxy);
+    await post(5, 505);
+    await reconnect(page, proxy);
+    await pages.screenshot(page, 'gap');
+    await cut(page, proxy);
+    await reconnect(page, proxy);
+    await post(505, 506);
+    await sees(page, 'message 505');
+    const all = ['You joined as Ada', ...texts(0, 5), 'Some messages are missing here', ...texts(405, 506)];
+    assert.deepEqual(await logOf(page), all);
+  });
+
+  it('takes another name when somebody else had its own first', async () => {
+    const script = await pages.enterScript('Ada');
+    script.tell({ type: 'renamed', name: 'Ada 2' }, { type: 'people', names: ['Ada', 'Ada 2'] });
+    await sees(script.page, 'You are called Ada 2 now');
+    assert.deepEqual(await script.page.locator('#people-list li').allInnerTexts(), ['A\nAda 2\nyou', 'A\nAda']);
   });
 
   it('takes a reload for the same person, and a second window for another', async () => {
@@ -220,6 +254,31 @@ describe('docs/examples/group-chat in a browser', {
     await pages.screenshot(empty, 'phone-empty');
   });
 
+  /** A chat of its own, behind what can cut it off, and a page in it. */
+  async function openBehindProxy(limits: Partial<ChatLimits> = {}) {
+    const server = createChatServer(limits);
+    const proxy = await TcpProxy.open(await run(server));
+    onCleanUp(() => proxy.close());
+    const page = await pages.introduce(await pages.open(), 'cut', 'Ada', proxy.port);
+    const post = async (from: number, to: number): Promise<void> => {
+      for (const said of texts(from, to)) await server.publish('room/cut', encodeEvent(text(said, said)));
+    };
+    return { page, proxy, post };
+  }
+
+  async function cut(page: Page, proxy: TcpProxy): Promise<void> {
+    proxy.cut();
+    await page.getByText('Connection lost, reconnecting…').waitFor();
+  }
+
+  /** Has the network come back, and the browser notice it. */
+  async function reconnect(page: Page, proxy: TcpProxy): Promise<void> {
+    proxy.heal();
+    await page.evaluate('dispatchEvent(new Event("online"))');
+    await page.locator('#chat.online').waitFor();
+    pages.forgetFailedAttempts();
+  }
+
   /** Each waits until all have seen what was said before. */
   async function converse(lines: readonly (readonly [Page, string])[]): Promise<void> {
     const pages = new Set(lines.map(([page]) => page));
@@ -229,3 +288,12 @@ describe('docs/examples/group-chat in a browser', {
     }
   }
 });
+
+function texts(from: number, to: number): string[] {
+  return Array.from({ length: to - from }, (_, i) => `message ${from + i}`);
+}
+
+/** What stands in the log: texts and notices, one after another. */
+function logOf(page: Page): Promise<string[]> {
+  return page.locator('.notice, .entry .text').allInnerTexts();
+}

@@ -85,7 +85,8 @@ describe('docs/examples/group-chat/Dockerfile', () => {
     const port = Number(/localhost:(\d+)/.exec(String(line))![1]);
     const [isWell] = await soon('its health', once(start(health, folder, { ...env, PORT: String(port) }), 'exit'));
     assert.equal(isWell, 0);
-    const client = await WsClient.open(port, '/chat/green');
+    const client = await WsClient.connect(port);
+    await client.upgrade('/chat/green', { 'Sec-WebSocket-Protocol': 'positions.hyperlane' });
     const ended = once(chat, 'exit');
     chat.kill('SIGTERM');
     for (;;) {

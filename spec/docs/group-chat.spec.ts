@@ -16,6 +16,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 interface Event {
   readonly type: string;
   readonly id?: string;
+  readonly key?: string;
   readonly name?: string;
   readonly names?: string[];
   readonly text?: string;
@@ -34,37 +35,54 @@ const { pieceBytes } = DEFAULT_LIMITS;
 /** Somebody in a chat: reads its events one by one. */
 class Visitor {
   readonly client: WsClient;
+  /** What was read last. */
+  position: string | undefined;
+  readonly #arriving = new Map<string, { head: Event; pieces: Buffer[] }>();
+  #ids = 0;
 
   constructor(client: WsClient) {
     this.client = client;
   }
 
-  say(text: string): void {
-    this.client.send(JSON.stringify({ type: 'text', text }));
+  say(text: string, id = `text-${this.#ids++}`): void {
+    this.client.send(JSON.stringify({ type: 'text', id, text }));
   }
 
   /** Begins a picture, and sends these pieces of it: all that there are, unless told otherwise. */
-  sendPicture(bytes: Buffer, number = 0, pieces = Math.ceil(bytes.length / pieceBytes)): void {
-    this.client.send(JSON.stringify({ type: 'picture', number, size: bytes.length }));
+  sendPicture(bytes: Buffer, number = 0, pieces = Math.ceil(bytes.length / pieceBytes), id = `picture-${this.#ids++}`) {
+    this.client.send(JSON.stringify({ type: 'picture', number, id, size: bytes.length }));
     for (let i = 0; i < pieces; i++) this.client.send(bytes.subarray(i * pieceBytes, (i + 1) * pieceBytes));
   }
 
-  /** The next event; of a picture its head and its bytes. */
+  /** The next event; of a picture its head and its bytes, when the last of them has come; of a gap only that. */
   async next(): Promise<Event> {
-    const message = await this.client.receive();
-    if (typeof message === 'string') return JSON.parse(message);
-    const end = message.indexOf('\n');
-    const head = JSON.parse(message.toString('utf8', 0, end));
-    const pieces = [message.subarray(end + 1)];
-    let received = pieces[0]!.length;
-    while (received < head.size) {
-      const piece = await this.client.receive();
-      assert.ok(Buffer.isBuffer(piece) && piece.length <= pieceBytes, 'nothing comes between the pieces');
-      pieces.push(piece);
-      received += piece.length;
+    for (;;) {
+      const message = await this.client.receive();
+      const end = message.indexOf('\n');
+      const head = message.slice(0, end).toString();
+      if (head !== '') this.position = head.replace(/^[=!]/, '');
+      if (head[0] === '!') return { type: 'gap' };
+      if (head[0] === '=') continue;
+      const body = message.slice(end + 1);
+      const event = typeof body === 'string' ? JSON.parse(body) : this.#takePiece(body);
+      if (event?.type === 'picture' && event.bytes === undefined) {
+        this.#arriving.set(event.id, { head: event, pieces: [] });
+      } else if (event !== undefined) return event;
     }
-    assert.equal(received, head.size);
-    return { ...head, bytes: Buffer.concat(pieces) };
+  }
+
+  /** Takes a piece of a picture; returns it when it is whole. */
+  #takePiece(piece: Buffer): Event | undefined {
+    const end = piece.indexOf('\n');
+    const picture = this.#arriving.get(piece.toString('latin1', 0, end));
+    assert.ok(piece.length - end - 1 <= pieceBytes);
+    // Of one whose beginning is no longer kept.
+    if (picture === undefined) return undefined;
+    picture.pieces.push(piece.subarray(end + 1));
+    const bytes = Buffer.concat(picture.pieces);
+    if (bytes.length < picture.head.size!) return undefined;
+    this.#arriving.delete(picture.head.id!);
+    return { ...picture.head, bytes };
   }
 
   /** Reads on to the next event of this type. */
@@ -75,22 +93,25 @@ class Visitor {
     }
   }
 
-  /** Reads what comes on joining: the welcome, who is here, and the messages of the history. */
-  async arrive(): Promise<{ welcome: Event; names: string[]; history: Event[] }> {
+  /** Reads what comes on joining: the messages of the history, who is here, and how it is called. */
+  async arrive(): Promise<{ welcome: Event; name: string; names: string[]; history: Event[]; typing: string[] }> {
     const welcome = await this.next();
     assert.equal(welcome.type, 'welcome');
-    return { welcome, ...(await this.catchUp()) };
-  }
-
-  async catchUp(): Promise<{ names: string[]; history: Event[] }> {
-    const { names } = await this.nextOf('people');
     const history: Event[] = [];
-    for (;;) {
-      const event = await this.next();
-      if (event.type === 'ready') return { names: names!, history };
-      history.push(event);
-    }
+    let event = await this.next();
+    for (; event.type !== 'people'; event = await this.next()) history.push(event);
+    const typing = await this.nextOf('typing');
+    const { name } = await this.nextOf('ready');
+    return { welcome, name: name!, names: event.names!, history, typing: typing.names! };
   }
+}
+
+async function enterAt(port: number, room: string, query: Record<string, string>): Promise<Visitor> {
+  const client = await WsClient.connect(port);
+  await client.upgrade(`/chat/${room}?${new URLSearchParams(query)}`, {
+    'Sec-WebSocket-Protocol': 'positions.hyperlane',
+  });
+  return new Visitor(client);
 }
 
 describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
@@ -106,7 +127,7 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
   afterEach(() => assert.deepEqual(errors.splice(0), []));
 
   async function enter(room: string, query: Record<string, string>): Promise<Visitor> {
-    return new Visitor(await WsClient.open(port, `/chat/${room}?${new URLSearchParams(query)}`));
+    return enterAt(port, room, query);
   }
 
   async function join(room: string, name: string): Promise<Visitor> {
@@ -137,58 +158,78 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     await start();
     const names: (string | undefined)[] = [];
     for (const name of ['Ada', 'Ada', 'ada', '\u{1D400}da', ' A\u0000d\u202Ea ', '', 'x'.repeat(100)]) {
-      names.push((await (await enter('names', { name })).arrive()).welcome.name);
+      names.push((await (await enter('names', { name })).arrive()).name);
     }
     assert.deepEqual(names, ['Ada', 'Ada 2', 'ada 3', '\u{1D400}da 4', 'Ada 5', 'Guest', 'x'.repeat(24)]);
   });
 
-  it('frees a name when its person leaves, and at once when its page comes back', async () => {
+  it('frees a name when its person leaves, and takes a page that comes back for the same one', async () => {
     await start();
     const ada = await join('names', 'Ada');
     const grace = await enter('names', { name: 'Grace', session: 'secret of Grace' });
-    await grace.arrive();
+    const first = await grace.arrive();
     const back = await enter('names', { name: 'Grace', session: 'secret of Grace' });
-    const { welcome, names } = await back.arrive();
-    assert.equal(welcome.name, 'Grace');
-    assert.deepEqual(names, ['Ada', 'Grace']);
-    assert.equal((await grace.client.receiveClose()).code, 4001);
-    const seen = [await ada.next(), await ada.next(), await ada.next()];
-    assert.deepEqual(
-      seen.map(({ type }) => type),
-      ['joined', 'left', 'joined'],
-    );
+    const { welcome, name, names } = await back.arrive();
+    assert.deepEqual([welcome.key, name, names], [first.welcome.key, 'Grace', ['Ada', 'Grace']]);
+    assert.ok(!welcome.key!.includes('secret'));
+    grace.client.reset();
+    await grace.client.waitForEnd();
+    back.say('still here');
+    const seen = [await ada.next(), await ada.next()];
+    assert.deepEqual([seen[0], seen[1]!.text], [{ type: 'joined', name: 'Grace' }, 'still here']);
     ada.client.close(1000);
     await back.nextOf('left');
-    assert.equal((await (await enter('names', { name: 'Ada' })).arrive()).welcome.name, 'Ada');
+    assert.equal((await (await enter('names', { name: 'Ada' })).arrive()).name, 'Ada');
+  });
+
+  it('posts a text once, however often its page sends it', async () => {
+    await start();
+    const ada = await enter('once', { name: 'Ada', session: 'secret of Ada' });
+    await ada.arrive();
+    const grace = await join('once', 'Grace');
+    ada.say('once', 'the-id');
+    ada.client.reset();
+    assert.equal((await grace.nextOf('text')).text, 'once');
+    const back = await enter('once', { name: 'Ada', session: 'secret of Ada' });
+    await back.arrive();
+    back.say('once', 'the-id');
+    back.say('more');
+    assert.equal((await grace.nextOf('text')).text, 'more');
+    grace.say('of another page', 'the-id');
+    assert.equal((await grace.nextOf('text')).text, 'of another page');
   });
 
   it('keeps the last messages for those who come later, bounded in number', async () => {
     await start({ maxHistoryMessages: 3 });
     const ada = await join('history', 'Ada');
-    for (let i = 0; i < 5; i++) ada.say(`message ${i}`);
-    const ids: string[] = [];
-    for (let i = 0; i < 5; i++) ids.push((await ada.next()).id!);
+    const texts = (events: Event[]) => events.map(({ type, text }) => text ?? type);
+    const positions: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      ada.say(`message ${i}`);
+      await ada.next();
+      positions.push(ada.position!);
+    }
     const { history } = await (await enter('history', { name: 'Grace' })).arrive();
-    assert.deepEqual(
-      history.map(({ text }) => text),
-      ['message 2', 'message 3', 'message 4'],
-    );
-    const rest = await (await enter('history', { name: 'Alan', after: ids[3]! })).arrive();
-    assert.deepEqual(
-      rest.history.map(({ text }) => text),
-      ['message 4'],
-    );
+    assert.deepEqual(texts(history), ['message 2', 'message 3', 'message 4']);
+    const rest = await (await enter('history', { name: 'Alan', after: positions[3]! })).arrive();
+    assert.deepEqual(texts(rest.history), ['message 4']);
+    const late = await (await enter('history', { name: 'Edsger', after: positions[0]! })).arrive();
+    assert.deepEqual(texts(late.history), ['gap', 'message 2', 'message 3', 'message 4']);
+    const lost = await (await enter('history', { name: 'Tony', after: 'no position' })).arrive();
+    assert.deepEqual(texts(lost.history), ['gap', 'message 2', 'message 3', 'message 4']);
   });
 
-  it('keeps no more bytes than it may', async () => {
-    await start({ maxHistoryBytes: 5000 });
+  it('keeps pictures in pieces, each a message of the history', async () => {
+    await start({ maxHistoryMessages: 4 });
     const ada = await join('history', 'Ada');
-    for (let i = 0; i < 3; i++) ada.sendPicture(Buffer.concat([PNG, Buffer.alloc(2000, i)]));
-    for (let i = 0; i < 3; i++) await ada.nextOf('picture');
+    for (let i = 0; i < 2; i++) {
+      ada.sendPicture(Buffer.concat([PNG, Buffer.alloc(pieceBytes, i)]));
+      await ada.nextOf('picture');
+    }
     const { history } = await (await enter('history', { name: 'Grace' })).arrive();
     assert.deepEqual(
       history.map(({ bytes }) => (bytes as Buffer).at(-1)),
-      [1, 2],
+      [1],
     );
   });
 
@@ -310,7 +351,7 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     let names: string[] = [];
     while (names.length < 2) names = (await grace.nextOf('typing')).names!;
     const late = await enter('typing', { name: 'Late' });
-    assert.deepEqual((await late.nextOf('typing')).names, names);
+    assert.deepEqual((await late.arrive()).typing, names);
     ada.say('a last word');
     let longest = 0;
     for (let event = await grace.next(); event.type !== 'text' || event.name !== 'Ada'; event = await grace.next())
@@ -329,13 +370,16 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
       '[]',
       '7',
       '"text"',
-      '{"type":"text"}',
-      '{"type":"text","text":{}}',
+      '{"type":"text","text":"without an id"}',
+      '{"type":"text","id":"a","text":{}}',
+      '{"type":"text","id":"a/b","text":"a"}',
+      `{"type":"text","id":"${'x'.repeat(41)}","text":"a"}`,
       '{"type":1}',
       '{"type":"picture"}',
-      '{"type":"picture","number":1,"size":0}',
-      '{"type":"picture","number":1,"size":1.5}',
-      '{"type":"picture","number":-1,"size":9}',
+      '{"type":"picture","number":1,"id":"a","size":0}',
+      '{"type":"picture","number":1,"id":"a","size":1.5}',
+      '{"type":"picture","number":-1,"id":"a","size":9}',
+      '{"type":"picture","number":1,"size":9}',
       '{"type":"typing","isTyping":"yes"}',
     ]) {
       ada.client.send(text);
@@ -343,7 +387,6 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     }
     ada.client.send('{"__proto__":{"type":"ping"}}');
     assert.equal((await ada.next()).type, 'problem');
-    ada.client.send('{"type":"history","after":7}');
     ada.client.send('{"type":"cancel"}');
     ada.client.send(PNG);
     ada.say('   ');
@@ -387,25 +430,19 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     }
   });
 
-  it('tells one who reads too slowly to ask for what it missed', async () => {
-    await start({ maxWaitingEvents: 4, maxHistoryMessages: 6, burstMessages: 1000 });
+  it('serves one who reads too slowly from the history, and tells where that was not enough', async () => {
+    await start({ maxWaitingMessages: 4, maxHistoryMessages: 128, burstMessages: 1000 });
     const [ada, slow] = [await join('slow', 'Ada'), await join('slow', 'Slow')];
     await ada.nextOf('joined');
     slow.client.socket.pause();
     const picture = Buffer.concat([PNG, Buffer.alloc(2 ** 20 - PNG.length)]);
-    let last: string | undefined;
     for (let i = 0; i < 24; i++) {
       ada.sendPicture(picture);
-      last = (await ada.nextOf('picture')).id;
+      await ada.nextOf('picture');
     }
     slow.client.socket.resume();
-    let known: string | undefined;
-    for (let event = await slow.next(); event.type !== 'lagged'; event = await slow.next()) known = event.id;
-    slow.client.send(JSON.stringify({ type: 'history', after: known }));
-    const { names, history } = await slow.catchUp();
-    assert.deepEqual(names, ['Ada', 'Slow']);
-    assert.equal(history.at(-1)?.id, last);
     ada.say('after all');
+    await slow.nextOf('gap');
     assert.equal((await slow.nextOf('text')).text, 'after all');
   });
 
@@ -438,6 +475,8 @@ describe('docs/examples/group-chat', { timeout: 60_000 }, () => {
     await assert.rejects(client.upgrade('/page/client.js'), /404/);
     const other = await WsClient.connect(port);
     await assert.rejects(other.upgrade('/chat/room', { Origin: 'https://elsewhere.example' }), /403/);
+    const plain = await WsClient.connect(port);
+    await assert.rejects(plain.upgrade('/chat/room'), /400/);
   });
 
   it('says in one sentence that its port is taken, and ends in order when it is told to', async () => {

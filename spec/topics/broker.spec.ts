@@ -519,6 +519,28 @@ describe('a subscription behind a position, over a broker', () => {
     first.unsubscribe();
   });
 
+  it('has no more of it wait than some, however large messages are', async () => {
+    const { hub, here, broker } = makeTwo({ historyMessages: 100 });
+    const limits: number[] = [];
+    const read = broker.read.bind(broker);
+    broker.read = (topic, after, limit) => {
+      limits.push(limit);
+      return read(topic, after, limit);
+    };
+    const sizes = [...Array(20).fill(100_000), ...Array(20).fill(300_000), ...Array(60).fill(10)];
+    const first = await here.publish('a', 'first');
+    for (const size of sizes) hub.publish('a', Buffer.concat([Buffer.from([1, 0]), Buffer.alloc(size, 7)]), undefined);
+    const log = new Log(await here.subscribe('a', { after: first }));
+    await until('all came', () => log.got.length === sizes.length);
+    assert.deepEqual(
+      log.got.map((one) => 'body' in one && one.body.length),
+      sizes,
+    );
+    assert.equal(limits[0], 128);
+    assert.ok(Math.max(...limits.slice(1, 20)) <= 4, `pages were of ${limits}`);
+    assert.ok(limits.at(-1)! > 4, 'they grow again');
+  });
+
   it('gets a message that has left the ring between the call of recv and the await', async () => {
     const { here, hub } = makeTwo({ historyMessages: 100, capacity: 2 });
     const subscription = await here.subscribe('a');

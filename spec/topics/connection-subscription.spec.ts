@@ -177,6 +177,13 @@ describe('a connection in a topic', () => {
     subscription.unsubscribe();
     await settle();
     assert.equal(connection.failed, undefined);
+    await topics.join(connection, 'a', { whenBehind: 'end' });
+    await publish(topics, 8, 8);
+    // It is closing, and its peer has yet to say so.
+    connection.canSend = false;
+    await publish(topics, 9, 12);
+    await settle();
+    assert.deepEqual([connection.failed, topics.stats().ended], [undefined, 0]);
   });
 
   it('is sent what it has missed behind a position, at its pace', async () => {

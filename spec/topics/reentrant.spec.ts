@@ -60,6 +60,16 @@ describe('a topic that is used while it delivers', () => {
         assert.deepEqual([messages.map(({ body }) => body), gap], [['1', '2', '3', '4'], undefined]);
     });
   }
+
+  it('has once what is published again with the same id in between', async () => {
+    const topics = make();
+    const connection = new Entangled();
+    await topics.join(connection, 'a');
+    const again: Promise<string>[] = [];
+    connection.onSend = (): void => void again.push(topics.publish('a', '1', { id: 'x' }));
+    const position = await topics.publish('a', '1', { id: 'x' });
+    assert.deepEqual([connection.sent, await Promise.all(again)], [['1'], [position]]);
+  });
 });
 
 describe('the handler of a gap', () => {

@@ -30,4 +30,11 @@ describe('pointToPoint and pointToGroup', () => {
     );
     assert.throws(() => pointToGroup(undefined as unknown as string), TypeError);
   });
+
+  it('refuse half a character, as topics do', () => {
+    for (const name of ['\ud800', 'a\udc00b']) {
+      assert.throws(() => pointToGroup(name), /^RangeError: the name of a topic is whole Unicode, .* half a character/);
+      assert.throws(() => pointToPoint('a', name), RangeError);
+    }
+  });
 });

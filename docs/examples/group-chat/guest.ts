@@ -1,68 +1,116 @@
-import { randomUUID } from 'node:crypto';
-import type { Body, Context } from 'hyperlane-ws';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Body, BrokerError, type ConnectionSubscription, type Context, type WebSocketStream } from 'hyperlane-ws';
 import type { ChatLimits } from './limits.ts';
+import type { Member } from './names.ts';
 import { Rate } from './rate.ts';
-import type { Member, Room } from './room.ts';
+import type { Listener, Room } from './room.ts';
 import { Upload } from './upload.ts';
-import { type ChatEvent, type Command, encodeEvent, encodePicture, parseCommand, pictureType } from './wire.ts';
+import {
+  type ChatEvent,
+  type Command,
+  encodeAt,
+  encodeEvent,
+  encodeGap,
+  encodePiece,
+  encodeReply,
+  parseCommand,
+  pictureType,
+} from './wire.ts';
 
 /** A page says it every few seconds. What comes faster is let go without a word: the next one tells the same. */
 const TYPING_BURST = 6;
 const TYPING_PER_SECOND = 1;
 
-/** A member of a room as the server talks to it: takes what it sends, and answers it alone. */
-export class Guest {
+/** How long to wait before something is tried again, while the broker cannot be reached. */
+const RETRY_MS = 250;
+
+/** A page in a room as the server talks to it: takes what it sends, and answers it alone. */
+export class Guest implements Listener {
+  readonly key: string;
   readonly #ctx: Context;
+  readonly #stream: WebSocketStream;
   readonly #room: Room;
-  readonly #member: Member;
+  readonly #wantedName: string;
+  readonly #since = Date.now();
   readonly #limits: ChatLimits;
   readonly #rate: Rate;
   readonly #typingRate = new Rate(TYPING_BURST, TYPING_PER_SECOND);
+  #typingSince: number | undefined;
+  #typingTimer: NodeJS.Timeout | undefined;
   /** The picture that it is sending. */
   #upload: Upload | undefined;
-  /** It was told that it has missed something, and has not asked for it yet. */
-  #isBehind = false;
+  /** It knows who is here: from now on it is told what happens. */
+  #isIn = false;
 
-  constructor(ctx: Context, room: Room, member: Member, limits: ChatLimits) {
+  constructor(ctx: Context, stream: WebSocketStream, room: Room, key: string, wantedName: string, limits: ChatLimits) {
     this.#ctx = ctx;
+    this.#stream = stream;
     this.#room = room;
-    this.#member = member;
+    this.key = key;
+    this.#wantedName = wantedName;
     this.#limits = limits;
     this.#rate = new Rate(limits.burstMessages, limits.messagesPerSecond);
   }
 
-  /** Tells it how it is called here, who is here, and what was said after the last message it knows. */
+  /** Sends it what was said behind the position it knows, and then what is said from now on; and tells it who is here. */
   async welcome(after: string | undefined): Promise<void> {
     const { maxTextLength, maxPictureBytes, pieceBytes } = this.#limits;
-    const { name } = this.#member;
     const room = this.#room.name;
-    await this.#tell({ type: 'welcome', name, room, maxTextLength, maxPictureBytes, pieceBytes });
-    await this.#catchUp(after);
+    await this.#tell({ type: 'welcome', key: this.key, room, maxTextLength, maxPictureBytes, pieceBytes });
+    await this.#room.ready;
+    const { messages, position, gap } = await this.#untilDone(() => this.#room.history(after));
+    if (gap !== undefined) await this.#ctx.sendResponseBody(encodeGap(gap.position));
+    for (const message of messages) await this.#ctx.sendResponseBody(encodeAt(message.position, message.body));
+    await this.#untilDone(() => this.#subscribe(this.#freeName(), position));
+
+    this.#isIn = true;
+    void this.#tell({ type: 'people', names: this.#room.people });
+    void this.#tell({ type: 'typing', names: this.#room.typing });
+    await this.#tell({ type: 'ready', name: this.#name });
   }
 
   /** Takes one message. Whatever it holds, the worst that follows is a sentence that says what was wrong. */
   async receive(body: Body): Promise<void> {
     if (typeof body !== 'string') return this.#receivePiece(body);
     const command = parseCommand(body);
-    if (command?.type === 'history' && this.#isBehind) await this.#catchUp(command.after);
-    else if (command?.type === 'typing') this.#setTyping(command.isTyping);
+    if (command?.type === 'typing') this.#receiveTyping(command.isTyping);
     else if (this.#rate.take()) await this.#obey(command);
     else await this.#refuse('Slow down a little, and send that again.', command);
   }
 
-  /** Sends what happened in the room. A large one goes in pieces, so that the page can tell how far it is. */
-  async send(body: Body): Promise<void> {
-    if (typeof body === 'string') return this.#ctx.sendResponseBody(body);
-    const { pieceBytes } = this.#limits;
-    for (let i = 0; i < body.length; i += pieceBytes) {
-      await this.#ctx.sendResponseBody(body.subarray(i, i + pieceBytes));
-    }
+  hear(event: string): void {
+    // One that cannot be sent anything any more is about to leave.
+    if (this.#isIn) this.#ctx.sendResponseBody(encodeReply(event)).catch(() => {});
   }
 
-  /** Tells it to ask for the history: it knows best what it has. */
-  async tellLagged(missed: number): Promise<void> {
-    this.#isBehind = true;
-    await this.#tell({ type: 'lagged', missed });
+  rename(): void {
+    if (this.#isIn) this.#takeSeat(this.#freeName());
+  }
+
+  /** It has left. */
+  end(): void {
+    this.#isIn = false;
+    clearTimeout(this.#typingTimer);
+  }
+
+  /** As all are told it now. */
+  get #name(): string {
+    return this.#room.member(this.key)?.name ?? this.#wantedName;
+  }
+
+  #freeName(): string {
+    return this.#room.freeName(this.key, this.#wantedName);
+  }
+
+  /** Makes it a member of the room, unless it is; what is told of it is this from now on. */
+  #subscribe(name: string, after?: string): Promise<ConnectionSubscription> {
+    const info: Member = { name, since: this.#since, typingSince: this.#typingSince };
+    return this.#ctx.subscribe(this.#room.topic, { after, presence: { key: this.key, info } });
+  }
+
+  #takeSeat(name: string): void {
+    // One that is about to leave has none.
+    this.#subscribe(name).catch(() => {});
   }
 
   async #obey(command: Command | undefined): Promise<void> {
@@ -70,9 +118,9 @@ export class Guest {
       case 'ping':
         return this.#tell({ type: 'pong' });
       case 'text':
-        return this.#receiveText(command.text.trim(), command);
+        return this.#receiveText(command.id, command.text.trim(), command);
       case 'picture':
-        return this.#beginPicture(command.number, command.size);
+        return this.#beginPicture(command);
       case 'cancel':
         this.#upload = undefined;
         return;
@@ -81,25 +129,33 @@ export class Guest {
     }
   }
 
-  #setTyping(isTyping: boolean): void {
-    if (this.#typingRate.take()) this.#room.setTyping(this.#member, isTyping);
+  #receiveTyping(isTyping: boolean): void {
+    if (this.#typingRate.take()) this.#setTyping(isTyping);
   }
 
-  async #receiveText(text: string, command: Command): Promise<void> {
+  /** The others are told soon; also when it stops without a word. */
+  #setTyping(isTyping: boolean): void {
+    clearTimeout(this.#typingTimer);
+    if (isTyping) this.#typingTimer = setTimeout(() => this.#setTyping(false), this.#limits.typingExpiresMs).unref();
+    if (isTyping === (this.#typingSince !== undefined)) return;
+    this.#typingSince = isTyping ? Date.now() : undefined;
+    this.#takeSeat(this.#name);
+  }
+
+  async #receiveText(id: string, text: string, command: Command): Promise<void> {
     const { maxTextLength } = this.#limits;
     if (text === '') return;
     if (text.length > maxTextLength) {
       await this.#refuse(`A message has at most ${maxTextLength} characters; this one has ${text.length}.`, command);
       return;
     }
-    const id = randomUUID();
-    this.#room.setTyping(this.#member, false);
-    this.#room.post(id, encodeEvent({ type: 'text', id, at: Date.now(), name: this.#member.name, text }));
+    this.#setTyping(false);
+    await this.#post(id, encodeEvent({ type: 'text', id, at: Date.now(), from: this.key, name: this.#name, text }));
   }
 
-  async #beginPicture(number: number, size: number): Promise<void> {
+  async #beginPicture({ number, id, size }: Command & { type: 'picture' }): Promise<void> {
     const { maxPictureBytes, pieceBytes } = this.#limits;
-    if (size <= maxPictureBytes) this.#upload = new Upload(number, size, pieceBytes);
+    if (size <= maxPictureBytes) this.#upload = new Upload(number, id, size, pieceBytes);
     else await this.#refusePicture(number, `A picture has at most ${Math.floor(maxPictureBytes / 1024)} KiB.`);
   }
 
@@ -113,34 +169,23 @@ export class Guest {
     else if (isFirst && pictureType(piece) === undefined) {
       await this.#refusePicture(number, 'Only PNG, JPEG, GIF and WebP pictures can be sent.');
     } else {
-      if (upload.isWhole) this.#postPicture(upload.bytes());
+      if (upload.isWhole) await this.#postPicture(upload);
       await this.#tell({ type: 'received', number, bytes: upload.received });
     }
   }
 
-  #postPicture(bytes: Uint8Array): void {
+  /** Pieces are messages of their own: no broker has to take a large one, and nobody has to wait for it. */
+  async #postPicture({ id, size, pieces }: Upload): Promise<void> {
     this.#upload = undefined;
-    const id = randomUUID();
-    const mediaType = pictureType(bytes)!;
-    const { name } = this.#member;
-    const head = { type: 'picture', id, at: Date.now(), name, mediaType, size: bytes.length } as const;
-    this.#room.post(id, encodePicture(head, bytes));
+    const mediaType = pictureType(pieces[0]!)!;
+    const head = { type: 'picture', id, at: Date.now(), from: this.key, name: this.#name, mediaType, size } as const;
+    await this.#post(id, encodeEvent(head));
+    for (const [i, piece] of pieces.entries()) await this.#post(`${id}/${i}`, encodePiece(id, piece));
   }
 
   #refusePicture(number: number, message: string): Promise<void> {
     this.#upload = undefined;
     return this.#tell({ type: 'problem', message, number });
-  }
-
-  async #catchUp(after: string | undefined): Promise<void> {
-    this.#isBehind = false;
-    // All are read now: what happens while this is being sent comes as an event.
-    const { typing, people } = this.#room;
-    const history = this.#room.historyAfter(after);
-    await this.#tell({ type: 'typing', names: typing });
-    await this.#tell({ type: 'people', names: people });
-    for (const body of history) await this.send(body);
-    await this.#tell({ type: 'ready' });
   }
 
   /** Says what was wrong, and gives back what was refused. */
@@ -150,7 +195,24 @@ export class Guest {
     return this.#tell({ type: 'problem', message });
   }
 
+  /** Posts what the page calls so. A page that sends it again, since it does not know whether it has arrived, does no harm. */
+  #post(id: string, body: string | Uint8Array): Promise<void> {
+    return this.#untilDone(() => this.#room.post(body, `${this.key}/${id}`));
+  }
+
   #tell(event: ChatEvent): Promise<void> {
-    return this.#ctx.sendResponseBody(encodeEvent(event));
+    return this.#ctx.sendResponseBody(encodeReply(encodeEvent(event)));
+  }
+
+  /** Tries it again while the broker is away, as long as there is somebody to do it for. */
+  async #untilDone<T>(action: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        if (!(error instanceof BrokerError) || this.#stream.state !== 'open') throw error;
+        await sleep(RETRY_MS);
+      }
+    }
   }
 }

@@ -1,7 +1,5 @@
-import type { TypingLimits } from './typing.ts';
-
 /** What one peer can make this server hold or do. */
-export interface ChatLimits extends TypingLimits {
+export interface ChatLimits {
   /** Longest name of a person, in characters. */
   readonly maxNameLength: number;
   /** Longest name of a room, in characters. */
@@ -11,17 +9,24 @@ export interface ChatLimits extends TypingLimits {
   readonly maxPictureBytes: number;
   /** Pictures travel in pieces of so many bytes, so that both sides can tell how far they are. */
   readonly pieceBytes: number;
-  /** How much each room keeps for those who come later. */
+  /** Messages that are kept of each room for those who come later. Each piece of a picture counts as one. */
   readonly maxHistoryMessages: number;
-  readonly maxHistoryBytes: number;
-  /** Rooms there may be. Empty ones are kept for their history, until their place is needed. */
+  /** For how long they are kept. */
+  readonly historyMs: number;
+  /** Rooms there may be in one process. An empty one counts as long as something that was said in it is kept. */
   readonly maxRooms: number;
-  /** Events a room holds for its slowest member before that one has to ask for the history. */
-  readonly maxWaitingEvents: number;
+  /** Messages a room holds for its slowest member before that one is served from the history. */
+  readonly maxWaitingMessages: number;
   /** Messages a member may send at once. */
   readonly burstMessages: number;
   /** Messages a member may send in the long run. */
   readonly messagesPerSecond: number;
+  /** How long somebody counts as writing after the last word of it. */
+  readonly typingExpiresMs: number;
+  /** The others are told of it no more often than this. */
+  readonly typingToldEveryMs: number;
+  /** Of how many the others are told. */
+  readonly maxTypingNames: number;
 }
 
 const KIB = 1024;
@@ -32,11 +37,11 @@ export const DEFAULT_LIMITS: ChatLimits = {
   maxRoomLength: 40,
   maxTextLength: 2000,
   maxPictureBytes: MIB,
-  pieceBytes: 32 * KIB,
-  maxHistoryMessages: 100,
-  maxHistoryBytes: 4 * MIB,
+  pieceBytes: 16 * KIB,
+  maxHistoryMessages: 512,
+  historyMs: 3_600_000,
   maxRooms: 64,
-  maxWaitingEvents: 64,
+  maxWaitingMessages: 64,
   burstMessages: 20,
   messagesPerSecond: 4,
   typingExpiresMs: 6000,

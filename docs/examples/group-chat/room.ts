@@ -1,95 +1,149 @@
-import { type Body, Broadcast, type BroadcastReceiver, type WebSocketStream } from 'hyperlane-ws';
-import { History } from './history.ts';
+import type { HistoryPage, Presence, PresenceEvent, Server } from 'hyperlane-ws';
 import type { ChatLimits } from './limits.ts';
-import { Presence } from './presence.ts';
-import { Typing } from './typing.ts';
+import { findNamesakes, freeName, type Member, type Members, namesOf, writersOf } from './names.ts';
 import { type ChatEvent, encodeEvent } from './wire.ts';
 
-/** One who is in a room. */
-export interface Member {
-  readonly name: string;
-  /** A secret of the page, by which it is known again when it comes back before it was missed; empty for none. */
-  readonly session: string;
-  readonly stream: WebSocketStream;
-  /** All that happens in the room from now on, ready to be sent. */
-  readonly events: BroadcastReceiver<Body>;
+/** Somebody in a room who is connected to this process. */
+export interface Listener {
+  /** By what all processes know them. */
+  readonly key: string;
+  /** Is told what happens in the room besides messages. */
+  hear(event: string): void;
+  /** Takes another name: somebody else had this one first. */
+  rename(): void;
 }
 
-/** The close code for a connection whose page has joined again on another one. */
-const JOINED_AGAIN = 4001;
-
-/** A room: who is in it, and what was said. Each event is encoded once, and then sent to all as it is. */
+/** A room as this process knows it: who is in it, here and in other processes, and those here who are told of it. */
 export class Room {
   readonly name: string;
-  readonly #events: Broadcast<Body>;
-  readonly #history: History;
-  readonly #presence = new Presence<Member>();
-  readonly #typing: Typing;
+  readonly topic: string;
+  /** Until when something that was said here is kept, as `performance.now()` has it. */
+  keptUntil: number;
+  readonly #server: Server;
+  readonly #limits: ChatLimits;
+  readonly #presence: Presence<Member>;
+  readonly #listeners = new Set<Listener>();
+  /** The names that the others were told, by key. */
+  readonly #told = new Map<string, string>();
+  #typing: readonly string[] = [];
+  #typingTimer: NodeJS.Timeout | undefined;
 
-  constructor(name: string, limits: ChatLimits) {
+  constructor(name: string, keptUntil: number, server: Server, limits: ChatLimits) {
     this.name = name;
-    this.#events = new Broadcast(limits.maxWaitingEvents);
-    this.#history = new History(limits.maxHistoryMessages, limits.maxHistoryBytes);
-    this.#typing = new Typing(limits, (names) => this.#tell({ type: 'typing', names }));
+    this.topic = `room/${name}`;
+    this.keptUntil = keptUntil;
+    this.#server = server;
+    this.#limits = limits;
+    this.#presence = server.topics.presence(this.topic);
+    void this.#follow();
   }
 
   get isEmpty(): boolean {
-    return this.#presence.isEmpty;
+    return this.#listeners.size === 0;
+  }
+
+  /** Resolves when it is known who is here. */
+  get ready(): Promise<void> {
+    return this.#presence.ready;
   }
 
   /** The names of those who are here, in the order they came. */
   get people(): string[] {
-    return this.#presence.names;
+    return namesOf(this.#members);
   }
 
-  /** Tells the others, and lets somebody in: under another name, if somebody has this one. */
-  join(wantedName: string, session: string, stream: WebSocketStream): Member {
-    this.#dismiss(session);
-    const name = this.#presence.freeName(wantedName);
-    this.#tell({ type: 'joined', name });
-    const member = { name, session, stream, events: this.#events.subscribe() };
-    this.#presence.add(member);
-    return member;
-  }
-
-  /** Lets somebody out, and tells the others. Does nothing for one who is out. */
-  leave(member: Member): void {
-    if (!this.#presence.remove(member)) return;
-    member.events.unsubscribe();
-    this.#typing.set(member.name, false);
-    this.#tell({ type: 'left', name: member.name });
-  }
-
-  /** Sends a message to all who are here, and keeps it for those who come later. */
-  post(id: string, body: Body): void {
-    this.#history.add(id, body);
-    this.#events.send(body);
-  }
-
-  /** Those who write now, as the others were told. */
+  /** The names of those who write, as the others were told. */
   get typing(): readonly string[] {
-    return this.#typing.told;
+    return this.#typing;
   }
 
-  /** Takes down whether a member writes. The others are told soon. */
-  setTyping(member: Member, isTyping: boolean): void {
-    this.#typing.set(member.name, isTyping);
+  /** Who is here under this key. */
+  member(key: string): Member | undefined {
+    return this.#members.get(key);
   }
 
-  /** What was said after the message with this id; all that is kept, if it is unknown here. */
-  historyAfter(id: string | undefined): Body[] {
-    return this.#history.after(id);
+  freeName(key: string, wanted: string): string {
+    return freeName(this.#members, key, wanted);
   }
 
-  #tell(event: ChatEvent): void {
-    this.#events.send(encodeEvent(event));
+  add(listener: Listener): void {
+    this.#listeners.add(listener);
   }
 
-  /** Ends the connection that a page has lost, and the server has not missed yet; so its name is free. */
-  #dismiss(session: string): void {
-    const lost = this.#presence.ofSession(session);
-    if (lost === undefined) return;
-    this.leave(lost);
-    lost.stream.close(JOINED_AGAIN, 'joined again');
+  remove(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** Ends it, once it is empty. */
+  close(): void {
+    this.#presence.unsubscribe();
+    clearTimeout(this.#typingTimer);
+  }
+
+  /** Sends a message to all who are here, and keeps it for those who come later: once, however often it is tried. */
+  async post(body: string | Uint8Array, id: string): Promise<void> {
+    await this.#server.publish(this.topic, body, { id });
+    this.keptUntil = performance.now() + this.#limits.historyMs;
+  }
+
+  /** What is kept behind a position; without one, all. */
+  history(after: string | undefined): Promise<HistoryPage> {
+    return this.#server.topics.history(this.topic, after);
+  }
+
+  get #members(): Members {
+    return this.#presence.members();
+  }
+
+  async #follow(): Promise<void> {
+    for await (const event of this.#presence) {
+      this.#tellMove(event);
+      this.#tellTypingSoon();
+      if (event.type === 'leave') continue;
+      const namesakes = findNamesakes(this.#members);
+      for (const listener of this.#listeners) if (namesakes.delete(listener.key)) listener.rename();
+    }
+  }
+
+  #tellMove(event: PresenceEvent<Member>): void {
+    if (event.type === 'snapshot') {
+      this.#told.clear();
+      for (const [key, { name }] of event.members) this.#told.set(key, name);
+      this.#tell({ type: 'people', names: this.people });
+      return;
+    }
+    const { key, info } = event;
+    const before = this.#told.get(key);
+    if (event.type === 'leave') {
+      this.#told.delete(key);
+      this.#tell({ type: 'left', name: info.name });
+      return;
+    }
+    this.#told.set(key, info.name);
+    if (before === undefined) this.#tell({ type: 'joined', name: info.name }, key);
+    else if (before !== info.name) {
+      for (const listener of this.#listeners) {
+        if (listener.key === key) listener.hear(encodeEvent({ type: 'renamed', name: info.name }));
+      }
+      this.#tell({ type: 'people', names: this.people });
+    }
+  }
+
+  /** Changes are told together: the others hear little of it however many write and however often they stop. */
+  #tellTypingSoon(): void {
+    // The timer of a room must not keep a process that has nothing else to do.
+    this.#typingTimer ??= setTimeout(() => {
+      this.#typingTimer = undefined;
+      const names = writersOf(this.#members).slice(0, this.#limits.maxTypingNames);
+      if (names.join('\n') === this.#typing.join('\n')) return;
+      this.#typing = names;
+      this.#tell({ type: 'typing', names });
+    }, this.#limits.typingToldEveryMs).unref();
+  }
+
+  /** Tells all who are here, but for one. It is encoded once. */
+  #tell(event: ChatEvent, exceptKey?: string): void {
+    const encoded = encodeEvent(event);
+    for (const listener of this.#listeners) if (listener.key !== exceptKey) listener.hear(encoded);
   }
 }

@@ -1,28 +1,39 @@
+import type { Server } from 'hyperlane-ws';
 import type { ChatLimits } from './limits.ts';
-import { Room } from './room.ts';
+import { type Listener, Room } from './room.ts';
 
-/** All rooms, bounded in number: an empty one stays, with its history, until its place is needed. */
+/** The rooms that somebody here is in. Bounded in number, together with those of which something is kept. */
 export class Rooms {
+  readonly #server: Server;
   readonly #limits: ChatLimits;
-  /** The one that was entered last at the end. */
   readonly #rooms = new Map<string, Room>();
+  /** Until when something is kept of the rooms that are empty. */
+  readonly #kept = new Map<string, number>();
 
-  constructor(limits: ChatLimits) {
+  constructor(server: Server, limits: ChatLimits) {
+    this.#server = server;
     this.#limits = limits;
   }
 
-  /** The room of this name, made if there is none; `undefined` when there are too many with people in them. */
+  /** The room of this name; `undefined` when there are too many. Whoever gets one joins it at once, and leaves it. */
   open(name: string): Room | undefined {
     const known = this.#rooms.get(name);
-    if (known === undefined && this.#rooms.size >= this.#limits.maxRooms && !this.#dropEmpty()) return undefined;
-    const room = known ?? new Room(name, this.#limits);
-    this.#rooms.delete(name);
+    if (known !== undefined) return known;
+    const now = performance.now();
+    for (const [other, until] of this.#kept) if (until <= now) this.#kept.delete(other);
+    const keptUntil = this.#kept.get(name);
+    if (keptUntil === undefined && this.#rooms.size + this.#kept.size >= this.#limits.maxRooms) return undefined;
+    this.#kept.delete(name);
+    const room = new Room(name, keptUntil ?? 0, this.#server, this.#limits);
     this.#rooms.set(name, room);
     return room;
   }
 
-  #dropEmpty(): boolean {
-    for (const room of this.#rooms.values()) if (room.isEmpty) return this.#rooms.delete(room.name);
-    return false;
+  leave(room: Room, listener: Listener): void {
+    room.remove(listener);
+    if (!room.isEmpty) return;
+    room.close();
+    this.#rooms.delete(room.name);
+    if (room.keptUntil > performance.now()) this.#kept.set(room.name, room.keptUntil);
   }
 }

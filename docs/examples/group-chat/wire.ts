@@ -1,23 +1,23 @@
 /**
- * What the page and the server say to each other.
+ * What the page and the server say to each other, over the subprotocol `positions.hyperlane`: each message of the room
+ * comes with its position in front, and what the server says to one page alone with none.
  *
  * Text messages are JSON objects with a `type`. Binary messages are pieces of pictures. The page begins a picture with
  * the command `picture`, sends its bytes in pieces of `pieceBytes`, the last one as long as what is left, and is told of
- * each that arrived. What the server sends is a line of JSON that says whose picture it is and how large, a line feed,
- * and the bytes of the picture; all of that is cut into pieces too, which follow each other without others in between.
+ * each that arrived. When all have, the server posts `picture`, which says whose it is and how large, and then its pieces:
+ * of each the id of the picture, a line feed, and the bytes. They come in order, and other messages in between.
  */
 
 /** What the page sends as text. */
 export type Command =
-  | { readonly type: 'text'; readonly text: string }
-  /** Begins a picture of so many bytes. What is said of it bears the number that the page gave it. */
-  | { readonly type: 'picture'; readonly number: number; readonly size: number }
+  /** The page makes the id, and sends it again with the text when it does not know whether that has arrived. */
+  | { readonly type: 'text'; readonly id: string; readonly text: string }
+  /** Begins a picture of so many bytes. What is said of it while it is sent bears the number that the page gave it. */
+  | { readonly type: 'picture'; readonly number: number; readonly id: string; readonly size: number }
   /** Gives up the picture that was begun. */
   | { readonly type: 'cancel' }
   /** Somebody writes, or has stopped to; said again while it goes on. */
   | { readonly type: 'typing'; readonly isTyping: boolean }
-  /** Answers `lagged`: asks for what was said after the message with the id `after`, or for all that is kept. */
-  | { readonly type: 'history'; readonly after?: string }
   /** Asks whether anybody is there. */
   | { readonly type: 'ping' };
 
@@ -25,7 +25,8 @@ export type Command =
 export type ChatEvent =
   | {
       readonly type: 'welcome';
-      readonly name: string;
+      /** By what this page is known, to itself and to others: it is the `from` of what it says. */
+      readonly key: string;
       readonly room: string;
       readonly maxTextLength: number;
       readonly maxPictureBytes: number;
@@ -33,35 +34,60 @@ export type ChatEvent =
     }
   | { readonly type: 'people'; readonly names: readonly string[] }
   | { readonly type: 'joined' | 'left'; readonly name: string }
-  | { readonly type: 'text'; readonly id: string; readonly at: number; readonly name: string; readonly text: string }
+  | {
+      readonly type: 'text';
+      readonly id: string;
+      readonly at: number;
+      readonly from: string;
+      readonly name: string;
+      readonly text: string;
+    }
+  /** Its pieces follow. */
+  | {
+      readonly type: 'picture';
+      readonly id: string;
+      readonly at: number;
+      readonly from: string;
+      readonly name: string;
+      readonly mediaType: string;
+      readonly size: number;
+    }
   /** Those who write now, the longest first: all that are told of, not only what is new. */
   | { readonly type: 'typing'; readonly names: readonly string[] }
   /** So many bytes of the picture with this number have arrived; with the last of them it is sent. */
   | { readonly type: 'received'; readonly number: number; readonly bytes: number }
-  /** The history was sent. */
-  | { readonly type: 'ready' }
-  /** Events were missed: ask for the history. */
-  | { readonly type: 'lagged'; readonly missed: number }
+  /** The history was sent, and this is how the page is called. */
+  | { readonly type: 'ready'; readonly name: string }
+  /** How the page is called from now on: somebody else had its name first. */
+  | { readonly type: 'renamed'; readonly name: string }
   /** Something was refused: a sentence for people, and the text or the number of the picture that was not sent. */
   | { readonly type: 'problem'; readonly message: string; readonly unsent?: string; readonly number?: number }
   | { readonly type: 'pong' };
 
-/** The line before the bytes of a picture. */
-export interface PictureHead {
-  readonly type: 'picture';
-  readonly id: string;
-  readonly at: number;
-  readonly name: string;
-  readonly mediaType: string;
-  readonly size: number;
-}
+/** The longest id of a text or a picture. */
+const MAX_ID_LENGTH = 40;
 
 export function encodeEvent(event: ChatEvent): string {
   return JSON.stringify(event);
 }
 
-export function encodePicture(head: PictureHead, bytes: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes]);
+export function encodePiece(id: string, bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`${id}\n`), bytes]);
+}
+
+/** An event for one page alone. */
+export function encodeReply(event: string): string {
+  return `\n${event}`;
+}
+
+/** A message of the room. */
+export function encodeAt(position: string, body: string | Uint8Array): string | Uint8Array {
+  return typeof body === 'string' ? `${position}\n${body}` : Buffer.concat([Buffer.from(`${position}\n`), body]);
+}
+
+/** Says that messages are missing, and where it goes on. */
+export function encodeGap(position: string): string {
+  return `!${position}\n`;
 }
 
 /** Reads what a page sent; `undefined` for what no page of ours sends. */
@@ -73,13 +99,16 @@ export function parseCommand(json: string): Command | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, text, number, size, isTyping, after } = value as Record<string, unknown>;
+  const { type, id, text, number, size, isTyping } = value as Record<string, unknown>;
   if (type === 'ping' || type === 'cancel') return { type };
-  if (type === 'text' && typeof text === 'string') return { type, text };
-  if (type === 'picture' && isCount(number) && isCount(size) && size > 0) return { type, number, size };
+  if (type === 'text' && isId(id) && typeof text === 'string') return { type, id, text };
+  if (type === 'picture' && isCount(number) && isId(id) && isCount(size) && size > 0) return { type, number, id, size };
   if (type === 'typing' && typeof isTyping === 'boolean') return { type, isTyping };
-  if (type === 'history') return typeof after === 'string' ? { type, after } : { type };
   return undefined;
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_ID_LENGTH && /^[\w-]+$/.test(value);
 }
 
 function isCount(value: unknown): value is number {

@@ -1,9 +1,9 @@
 import { nameRoom, takeNote } from './attention.js';
 import { Composer } from './composer.js';
 import { Connection } from './connection.js';
-import { $ } from './dom.js';
+import { $, randomId } from './dom.js';
 import { Download } from './download.js';
-import { lastId, placePicture, setCatchingUp, showText } from './log.js';
+import { placePicture, setCatchingUp, showText } from './log.js';
 import { showArrival, showDeparture, showNotice } from './notices.js';
 import { addPerson, countPeople, removePerson, setPeople } from './people.js';
 import { scrollToEnd } from './scroll.js';
@@ -13,54 +13,54 @@ import { Uploads } from './uploads.js';
 /** Takes part in a room, for as long as the page is open. */
 export function chat(roomName, wantedName) {
   /** What the server said about us; the name may be another than the one we wanted. */
-  let me = { name: wantedName, room: roomName, maxTextLength: 2000, maxPictureBytes: 2 ** 20, pieceBytes: 2 ** 15 };
-  /** Texts that were sent and have not come back: they are sent again when the connection was lost. */
-  let unconfirmed = [];
+  let me = {
+    key: '',
+    name: wantedName,
+    room: roomName,
+    maxTextLength: 2000,
+    maxPictureBytes: 2 ** 20,
+    pieceBytes: 2 ** 15,
+  };
+  /** Texts that were sent and have not come back, by id: they are sent again when the connection was lost. */
+  const unconfirmed = new Map();
   let wasHere = false;
   let isOnline = false;
   /** What comes now was said before we came, or while we were away. */
   let isCatchingUp = true;
-  /** The server is to send the history, which begins with the people: until then, messages would come out of order. */
-  let awaitsHistory = false;
   const session = sessionSecret();
 
   $('chat').hidden = false;
   showRoom('connecting…');
 
   const connection = new Connection(addressOfRoom, {
-    message(data) {
-      if (typeof data === 'string') takeEvent(JSON.parse(data));
-      else download.take(new Uint8Array(data));
+    message(body) {
+      if (typeof body === 'string') takeEvent(JSON.parse(body));
+      else download.take(body);
+    },
+    gap() {
+      // Of a picture that was arriving, too.
+      download.drop();
+      showNotice('Some messages are missing here');
     },
     lost() {
       setOnline(false);
-      download.drop();
       showTyping([], me.name);
       showOffline(navigator.onLine ? 'Connection lost, reconnecting…' : 'No network, reconnecting…');
       showRoom('reconnecting…');
-    },
-    replaced() {
-      setOnline(false);
-      download.drop();
-      showTyping([], me.name);
-      showOffline('You are in this room in another tab.');
-      showRoom('not connected');
-      $('retry').onclick = () => location.reload();
     },
   });
   $('retry').onclick = () => connection.check();
 
   const composer = new Composer({ sendText, sendPictures, sendTyping });
   const uploads = new Uploads((message) => isOnline && connection.send(message), showProblem);
-  const download = new Download(beginPicture, endPicture);
+  const download = new Download(endPicture);
   composer.focus();
 
-  function addressOfRoom() {
+  function addressOfRoom(position) {
     const url = new URL(location.pathname, location.href.replace(/^http/, 'ws'));
     url.searchParams.set('name', me.name);
     url.searchParams.set('session', session);
-    const after = lastId();
-    if (after !== undefined) url.searchParams.set('after', after);
+    if (position !== undefined) url.searchParams.set('after', position);
     return url;
   }
 
@@ -69,21 +69,28 @@ export function chat(roomName, wantedName) {
   function takeEvent(event) {
     switch (event.type) {
       case 'welcome':
-        me = event;
+        me = { ...me, ...event };
         connection.confirm();
         uploads.setLimits(me);
         isCatchingUp = true;
         setCatchingUp(true);
         break;
       case 'people':
-        awaitsHistory = false;
         setPeople(event.names, me.name);
         break;
       case 'ready':
+        me.name = event.name;
         welcome();
         break;
+      case 'renamed':
+        me.name = event.name;
+        showNotice(`You are called ${me.name} now: somebody else had your name first`);
+        break;
       case 'text':
-        if (!awaitsHistory) takeText(event);
+        takeText(event);
+        break;
+      case 'picture':
+        download.begin(event, placePicture(event, event.from === me.key));
         break;
       case 'typing':
         showTyping(event.names, me.name);
@@ -99,10 +106,6 @@ export function chat(roomName, wantedName) {
         if (removePerson(event.name)) showDeparture(event.name);
         showCount();
         break;
-      case 'lagged':
-        awaitsHistory = true;
-        connection.send(JSON.stringify({ type: 'history', after: lastId() }));
-        break;
       case 'problem':
         if (event.number !== undefined) uploads.refuse(event.number, event.message);
         else showProblem(event.message);
@@ -112,21 +115,15 @@ export function chat(roomName, wantedName) {
   }
 
   function takeText(message) {
-    const isMine = message.name === me.name;
-    if (isMine && message.text === unconfirmed[0]) unconfirmed.shift();
-    const isNew = showText(message, isMine);
-    if (isNew && !isMine && !isCatchingUp) takeNote(message.name, message.text);
-  }
-
-  function beginPicture(head) {
-    return awaitsHistory ? undefined : placePicture(head, head.name === me.name);
+    const isMine = message.from === me.key;
+    if (isMine) unconfirmed.delete(message.id);
+    showText(message, isMine);
+    if (!isMine && !isCatchingUp) takeNote(message.name, message.text);
   }
 
   function endPicture(head, place, bytes) {
     place.show(new Blob(bytes, { type: head.mediaType }));
-    if (head.name !== me.name && !isCatchingUp) takeNote(head.name, 'sent a picture');
-    // It had arrived before the connection was lost.
-    if (head.name === me.name && isCatchingUp) uploads.confirmOf(head.size);
+    if (head.from !== me.key && !isCatchingUp) takeNote(head.name, 'sent a picture');
   }
 
   function welcome() {
@@ -138,17 +135,16 @@ export function chat(roomName, wantedName) {
     showCount();
     if (!wasHere) showNotice(`You joined as ${me.name}`);
     wasHere = true;
-    const again = unconfirmed;
-    unconfirmed = [];
-    for (const text of again) say(text);
+    // What has arrived all the same is known by its id, and not posted twice.
+    for (const [id, text] of unconfirmed) say(id, text);
     uploads.resume();
   }
 
   // --- what we say ---
 
-  function say(text) {
-    if (!connection.send(JSON.stringify({ type: 'text', text }))) return false;
-    unconfirmed.push(text);
+  function say(id, text) {
+    if (!connection.send(JSON.stringify({ type: 'text', id, text }))) return false;
+    unconfirmed.set(id, text);
     return true;
   }
 
@@ -158,7 +154,7 @@ export function chat(roomName, wantedName) {
       showProblem(`A message has at most ${me.maxTextLength} characters; this one has ${text.length}.`);
       return false;
     }
-    if (!isOnline || !say(text)) {
+    if (!isOnline || !say(randomId(), text)) {
       showProblem('Not connected: your text stays here until you are back.');
       return false;
     }
@@ -178,8 +174,8 @@ export function chat(roomName, wantedName) {
 
   /** Gives a text that was refused back to its writer. */
   function giveBack(text) {
-    const i = unconfirmed.indexOf(text);
-    if (i >= 0) unconfirmed.splice(i, 1);
+    const refused = [...unconfirmed].find(([, sent]) => sent === text);
+    if (refused !== undefined) unconfirmed.delete(refused[0]);
     composer.giveBack(text);
   }
 
@@ -233,8 +229,7 @@ function hideProblem() {
 function sessionSecret() {
   const known = sessionStorage.getItem('session');
   if (known !== null) return known;
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const secret = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const secret = randomId();
   sessionStorage.setItem('session', secret);
   return secret;
 }

@@ -5,25 +5,26 @@ const LAST_DELAY_MS = 15_000;
 const PROBE_EVERY_MS = 20_000;
 const PROBE_ANSWER_MS = 10_000;
 
-/** The page has joined on another connection: this one is not wanted any more. */
-const JOINED_AGAIN = 4001;
+const LINE_FEED = 10;
 
 /**
- * A WebSocket that comes back. When it is lost, it tries again: soon at first, then less and less often, and each page
- * at a moment of its own, so that a server that restarts is not met by all at once.
+ * A WebSocket that comes back, and misses nothing, or is told that it has. When it is lost, it tries again: soon at first,
+ * then less and less often, and each page at a moment of its own, so that a server that restarts is not met by all at once.
+ * With the subprotocol, each message of the room comes with its position; it comes back with the last one.
  */
 export class Connection {
   #urlOf;
   #on;
   #socket;
+  #position;
   #attempts = 0;
   #retryTimer;
   #probeTimer;
   #answerTimer;
 
   /**
-   * @param urlOf - is asked for the address before each attempt
-   * @param on - `message(data)`, `lost(delayMs)`, `replaced()`
+   * @param urlOf - is asked for the address before each attempt; gets the position to go on from, if there is one
+   * @param on - `message(body)`, `gap()`: messages are missing here, `lost()`
    */
   constructor(urlOf, on) {
     this.#urlOf = urlOf;
@@ -58,7 +59,7 @@ export class Connection {
   #connect() {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
-    const socket = new WebSocket(this.#urlOf());
+    const socket = new WebSocket(this.#urlOf(this.#position), 'positions.hyperlane');
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     socket.onopen = () => {
@@ -67,9 +68,19 @@ export class Connection {
     socket.onmessage = (event) => {
       clearTimeout(this.#answerTimer);
       this.#answerTimer = undefined;
-      this.#on.message(event.data);
+      this.#receive(event.data);
     };
-    socket.onclose = (event) => this.#lose(event.code);
+    socket.onclose = () => this.#lose();
+  }
+
+  /** In front of the first line feed is a position, or nothing where it is no message of the room. */
+  #receive(data) {
+    const all = typeof data === 'string' ? data : new Uint8Array(data);
+    const end = all.indexOf(typeof all === 'string' ? '\n' : LINE_FEED);
+    const head = typeof all === 'string' ? all.slice(0, end) : String.fromCharCode(...all.subarray(0, end));
+    if (head !== '') this.#position = head.replace(/^[=!]/, '');
+    if (head[0] === '!') this.#on.gap();
+    else if (head[0] !== '=') this.#on.message(all.slice(end + 1));
   }
 
   /** A network that is gone says nothing, not even goodbye. */
@@ -84,18 +95,14 @@ export class Connection {
     }, PROBE_ANSWER_MS);
   }
 
-  #lose(code) {
+  #lose() {
     clearInterval(this.#probeTimer);
     clearTimeout(this.#answerTimer);
     this.#answerTimer = undefined;
-    if (code === JOINED_AGAIN) {
-      this.#on.replaced();
-      return;
-    }
     const longest = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts);
     const delayMs = longest * (0.5 + Math.random() / 2);
     this.#attempts += 1;
     this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
-    this.#on.lost(delayMs);
+    this.#on.lost();
   }
 }

@@ -16,3 +16,9 @@ export function listOf(names, most = 3) {
   const all = others === 0 ? named : [...named, `${others} others`];
   return all.length < 2 ? all.join('') : `${all.slice(0, -1).join(', ')} and ${all.at(-1)}`;
 }
+
+/** What nobody else comes up with. Without https there is no `randomUUID`. */
+export function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,45 +1,41 @@
 const LINE_FEED = 10;
 
-/** Puts pictures together that come in pieces: a line of JSON, a line feed, and the bytes. */
+/** Puts pictures together that come in pieces: of each the id of the picture, a line feed, and bytes. */
 export class Download {
-  #begin;
   #end;
-  #current;
+  /** Those that are arriving, by id. They stay when the connection is lost: it goes on where it was. */
+  #arriving = new Map();
 
-  /**
-   * @param begin - gets the head of a picture; returns a place for it, or `undefined` if it is not wanted
-   * @param end - gets the head, the place, and a list of the bytes
-   */
-  constructor(begin, end) {
-    this.#begin = begin;
+  /** @param end - gets the head of a picture that is whole, its place, and a list of the bytes */
+  constructor(end) {
     this.#end = end;
   }
 
-  /** Takes the next piece. One that is not wanted is read as well, to know where the next one begins. */
+  /** @param place - shows how far it is */
+  begin(head, place) {
+    this.#arriving.set(head.id, { head, place, pieces: [], received: 0 });
+  }
+
+  /** Takes the next piece of a picture. One whose beginning has not come is not wanted. */
   take(piece) {
-    if (this.#current !== undefined) this.#add(piece);
+    const end = piece.indexOf(LINE_FEED);
+    const id = String.fromCharCode(...piece.subarray(0, end));
+    const picture = this.#arriving.get(id);
+    if (picture === undefined) return;
+    const bytes = piece.subarray(end + 1);
+    picture.pieces.push(bytes);
+    picture.received += bytes.length;
+    const { head, place, pieces, received } = picture;
+    if (received < head.size) place.progress(received);
     else {
-      const end = piece.indexOf(LINE_FEED);
-      const head = JSON.parse(new TextDecoder().decode(piece.subarray(0, end)));
-      this.#current = { head, place: this.#begin(head), pieces: [], received: 0 };
-      this.#add(piece.subarray(end + 1));
+      this.#arriving.delete(id);
+      this.#end(head, place, pieces);
     }
   }
 
-  /** Gives up the picture that was arriving: its connection is gone. It comes again, from its beginning. */
+  /** Gives up what is arriving: pieces are missing. */
   drop() {
-    this.#current?.place?.drop();
-    this.#current = undefined;
-  }
-
-  #add(bytes) {
-    const { head, place, pieces } = this.#current;
-    this.#current.received += bytes.length;
-    if (place !== undefined) pieces.push(bytes);
-    if (this.#current.received < head.size) place?.progress(this.#current.received);
-    else {
-      this.#current = undefined;
-      if (place !== undefined) this.#end(head, place, pieces);
-    }
+    for (const { place } of this.#arriving.values()) place.drop();
+    this.#arriving.clear();
   }
 }

@@ -4,7 +4,7 @@ import { avatarOf, hueOf } from './people.js';
 import { followEnd, scrollToEnd } from './scroll.js';
 
 /** Messages the page keeps; older ones go, and their pictures with them. */
-const KEPT = 400;
+const KEPT = 600;
 /** Messages of one person within this time stand together. */
 const TOGETHER_MS = 5 * 60_000;
 
@@ -16,36 +16,25 @@ const viewed = $('viewed');
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' });
 
-/** Ids of the messages that were shown: after a reconnection some may come again. */
-const shown = new Set();
 /** The message that the next one may stand together with, and when the last one of all was sent. */
 let last;
 let lastAt;
 
-/** The id of the last message, for "what came after it?". */
-export function lastId() {
-  return [...shown].at(-1);
-}
-
-/** Shows a text message. @returns false if it was shown before */
+/** Shows a text message. */
 export function showText(message, isMine) {
-  if (shown.has(message.id)) return false;
-  shown.add(message.id);
   const text = element('bdi', 'text');
   text.append(...withLinks(message.text));
   const bubble = element('div', 'bubble');
   bubble.append(text);
   showEntry(message, isMine, bubble);
-  return true;
 }
 
 /**
  * Makes a place for a picture that is arriving.
  *
- * @returns `progress(bytes)`, `show(blob)` when it is there, `drop()` if it does not come; `undefined` if it was shown
+ * @returns `progress(bytes)`, `show(blob)` when it is there, `drop()` if it does not come
  */
 export function placePicture(head, isMine) {
-  if (shown.has(head.id)) return undefined;
   const alt = `Picture from ${head.name}`;
   const bar = element('progress');
   bar.max = head.size;
@@ -63,7 +52,6 @@ export function placePicture(head, isMine) {
       bar.value = bytes;
     },
     show(blob) {
-      shown.add(head.id);
       entry.removeAttribute('aria-busy');
       arriving.replaceWith(buttonOf(blob, alt));
     },
@@ -106,7 +94,7 @@ function buttonOf(blob, alt) {
   return button;
 }
 
-function showEntry({ id, at, name }, isMine, bubble) {
+function showEntry({ at, name }, isMine, bubble) {
   const time = element('time', '', timeFormat.format(at));
   time.dateTime = new Date(at).toISOString();
   time.title = dateFormat.format(at);
@@ -119,7 +107,6 @@ function showEntry({ id, at, name }, isMine, bubble) {
   lastAt = at;
 
   const entry = element('article', 'entry');
-  entry.dataset.id = id;
   entry.style.setProperty('--hue', hueOf(name));
   entry.classList.toggle('mine', isMine);
   entry.classList.toggle('old', log.getAttribute('aria-busy') === 'true');
@@ -151,7 +138,6 @@ function append(entry) {
 }
 
 function remove(entry) {
-  shown.delete(entry.dataset.id);
   const image = entry.querySelector('img');
   if (image !== null) URL.revokeObjectURL(image.src);
   if (last?.entry === entry) last = undefined;

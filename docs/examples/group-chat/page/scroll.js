@@ -9,6 +9,8 @@ const newest = $('newest');
 let isPinned = true;
 let lastTop = 0;
 let unseen = 0;
+/** It goes to the end with the next frame: hundreds of messages that come at once are laid out once. */
+let isDue = false;
 
 /** Goes to the newest message, and stays there. */
 export function scrollToEnd() {
@@ -20,12 +22,21 @@ export function scrollToEnd() {
 
 /** Follows what was added at the end; or says that there is more, to those who read further up. */
 export function followEnd(isMessage) {
-  if (isPinned) scrollToEnd();
+  if (isPinned) scrollSoon();
   else if (isMessage) {
     unseen += 1;
     newest.textContent = unseen === 1 ? '1 new message' : `${unseen} new messages`;
     newest.hidden = false;
   }
+}
+
+function scrollSoon() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    if (isPinned) scrollToEnd();
+  });
 }
 
 // Pictures that load, a box that grows, a keyboard that opens: whatever changes the room for messages is seen here.

@@ -1,4 +1,4 @@
-import { $, element } from './dom.js';
+import { $, element, randomId } from './dom.js';
 import { preparePicture } from './picture.js';
 
 /** Pieces that may be on their way at once: enough for a fast network, few enough to tell how far it is. */
@@ -30,7 +30,7 @@ export class Uploads {
   }
 
   add(file) {
-    const upload = { file, number: this.#number++, bytes: undefined, sent: 0, confirmed: 0 };
+    const upload = { file, number: this.#number++, id: randomId(), bytes: undefined, sent: 0, confirmed: 0 };
     upload.bar = element('progress');
     upload.bar.setAttribute('aria-label', `Sending ${file.name}`);
     const cancel = element('button', 'icon-button', '✕');
@@ -55,17 +55,11 @@ export class Uploads {
     else this.#pump();
   }
 
-  /** A picture of ours, of this size, was in the room already when the connection came back. */
-  confirmOf(size) {
-    const upload = this.#current;
-    if (upload?.bytes?.length === size && upload.sent === size) this.#end();
-  }
-
   refuse(number, sentence) {
     if (this.#current?.number === number) this.#fail(sentence);
   }
 
-  /** There is a connection, and it is a new one: what was being sent begins again. */
+  /** There is a connection, and it is a new one: what was being sent begins again, and is posted once all the same. */
   resume() {
     if (this.#current?.bytes !== undefined) this.#begin();
     else this.#next();
@@ -88,12 +82,12 @@ export class Uploads {
 
   #begin() {
     const upload = this.#current;
-    const { number, bytes, bar } = upload;
+    const { number, id, bytes, bar } = upload;
     upload.sent = 0;
     upload.confirmed = 0;
     bar.max = bytes.length;
     bar.value = 0;
-    if (this.#send(JSON.stringify({ type: 'picture', number, size: bytes.length }))) this.#pump();
+    if (this.#send(JSON.stringify({ type: 'picture', number, id, size: bytes.length }))) this.#pump();
   }
 
   #pump() {
