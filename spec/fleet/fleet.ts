@@ -132,7 +132,8 @@ export class Fleet {
     const report = await server.stop();
     this.#published.push(...(report?.published ?? []));
     this.servers.splice(this.servers.indexOf(server), 1);
-    await this.startServer({ ...this.#task, listenPort: server.port });
+    // Workers of node:cluster have one port in common, which is the same again.
+    await this.startServer(this.#task.broker === 'cluster' ? this.#task : { ...this.#task, listenPort: server.port });
   }
 
   /** Starts clients, in so many rooms, those of each at all servers in turn; and when it comes back, at one that runs. */
