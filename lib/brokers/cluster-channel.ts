@@ -94,6 +94,7 @@ export class Outbox<Frame> {
   #isSending = false;
   #isScheduled = false;
   readonly #send: (frames: readonly Frame[], sent: () => void) => void;
+  #onEmpty: (() => void) | undefined;
 
   constructor(send: (frames: readonly Frame[], sent: () => void) => void) {
     this.#send = send;
@@ -120,6 +121,16 @@ export class Outbox<Frame> {
     return isLost;
   }
 
+  /** Resolves when all has left the process, or after so many milliseconds. */
+  async emptied(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      timer = setTimeout(resolve, ms);
+    });
+    clearTimeout(timer);
+  }
+
   /** Lets go of everything. */
   clear(): void {
     this.#queue = [];
@@ -127,7 +138,11 @@ export class Outbox<Frame> {
   }
 
   #flush(): void {
-    if (this.#isSending || this.#queue.length === 0) return;
+    if (this.#isSending) return;
+    if (this.#queue.length === 0) {
+      this.#onEmpty?.();
+      return;
+    }
     let count = 0;
     let bytes = 0;
     while (count < this.#queue.length && (count === 0 || bytes + this.#queue[count]!.bytes <= BATCH_BYTES))

@@ -19,6 +19,8 @@ import { checkLimits } from './cluster-limits.ts';
 /** How often a worker says hello until the primary answers: it may not be set up yet, or be set up again. */
 const HELLO_MS = 500;
 
+/** How long a broker that is closed waits for a primary that does not read, in milliseconds. */
+const CLOSE_MS = 1000;
 const SET_UP =
   "call setUpPrimary() of 'hyperlane-ws/cluster' in the primary process, before it forks workers; for a child of child_process.fork, give it to attach(child) too";
 
@@ -140,6 +142,8 @@ class ClusterBroker implements Broker {
     clearInterval(this.#helloTimer);
     this.#fail(unavailable('the broker is closed'));
     this.#outbox.push(['bye'], 0);
+    // Whoever ends the process behind this has said before what it had to say, such as that its members leave.
+    if (process.connected) await this.#outbox.emptied(CLOSE_MS);
   }
 
   /** Says hello, again and again until `#welcome`. */
@@ -203,6 +207,7 @@ class ClusterBroker implements Broker {
     if (this.#isDown !== undefined) return;
     const error = unavailable(why);
     this.#fail(error);
+    this.#outbox.clear();
     this.#greet();
     this.#events?.down(error);
   }
@@ -213,6 +218,7 @@ class ClusterBroker implements Broker {
     const wasUp = this.#isDown === undefined;
     const error = unavailable('the channel to the primary is closed: it has ended, or disconnected this worker');
     this.#fail(error);
+    this.#outbox.clear();
     this.#opening?.reject(error);
     if (wasUp) this.#events?.down(error);
   };
@@ -220,7 +226,6 @@ class ClusterBroker implements Broker {
   /** Rejects all calls, those under way as those that come. */
   #fail(error: Error): void {
     this.#isDown = error;
-    this.#outbox.clear();
     clearTimeout(this.#callTimer);
     this.#callTimer = undefined;
     const calls = [...this.#calls.values()];

@@ -252,6 +252,20 @@ describe('clusterBroker', () => {
     await until('it is up again', () => log.includes('up'));
   });
 
+  it('has closed when all that it had to say has left, if the primary reads', async () => {
+    const channel = new InProcessChannel();
+    primaryOf(channel);
+    const { broker } = await open();
+    const other = await open();
+    await broker.signal(undefined, bytes('bye'));
+    await broker.close();
+    // As if the process ended here.
+    channel.isWorkerHeld = true;
+    await settle(20);
+    assert.deepEqual(other.log, ['signal undefined bye']);
+    await soon('its end', other.broker.close());
+  });
+
   it('is down for good when the channel closes', async () => {
     const channel = new InProcessChannel();
     const primary = primaryOf(channel);
