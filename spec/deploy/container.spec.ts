@@ -74,6 +74,14 @@ describe('docs/examples/group-chat/Dockerfile', () => {
     assert.ok(existsSync(join(ROOT, script)));
   });
 
+  it('installs the clients of the brokers that the chat is tried with', () => {
+    const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      devDependencies: Record<string, string>;
+    };
+    const clients = ['redis', '@nats-io/transport-node'].map((name) => `${name}@${devDependencies[name]}`);
+    assert.ok(linesOf(last, 'RUN')[0]!.endsWith(` ${clients.join(' ')}`));
+  });
+
   it('runs the chat as a user without rights, which is well, and says goodbye when it is stopped', async () => {
     assert.deepEqual(linesOf(last, 'USER'), ['node']);
     const command = JSON.parse(linesOf(last, 'CMD').at(-1)!) as string[];
