@@ -6,9 +6,9 @@ export type Policy = (typeof POLICIES)[number];
 /** So many messages wait for a slow reader; fewer than pass while it does not read. */
 export const CAPACITY = 64;
 /** Enough to have all that passes meanwhile. */
-export const HISTORY_MESSAGES = 480;
+export const HISTORY_MESSAGES = 320;
 /** That pass while it does not read. */
-export const MESSAGES = 400;
+export const MESSAGES = 240;
 export const MESSAGE_BYTES = 1024;
 /** What fills the socket of the one that does not read. */
 export const PIECE_BYTES = 64 * 1024;
