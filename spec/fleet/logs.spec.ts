@@ -26,6 +26,7 @@ describe('the check of logs', () => {
     assert.deepEqual(faultsOf('1 2 3 4', '2 3'), []);
     assert.deepEqual(faultsOf('1 2 3 7', '1 ! 7'), []);
     assert.deepEqual(faultsOf('1 2 3 ! f.1=m4', '1 2 3 ! f.1=m4'), []);
+    assert.deepEqual(faultsOf('1 2 3 ! f.1=m3'), [], 'published again at a broker that has lost all');
   });
 
   for (const [what, told, fault] of [
