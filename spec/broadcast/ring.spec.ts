@@ -82,6 +82,17 @@ describe('Ring', () => {
     );
   });
 
+  it('shows a cursor what it would read, and leaves it there', () => {
+    const ring = new Ring<string>(2);
+    const cursor = ring.join();
+    for (const value of ['a', 'b', 'c']) ring.append(value);
+    cursor.position = ring.start;
+    assert.deepEqual(
+      [ring.peek(cursor), ring.peek(cursor), ring.read(cursor), ring.peek(cursor)],
+      ['b', 'b', 'b', 'c'],
+    );
+  });
+
   it('lets go of everything when the last cursor leaves', async () => {
     const ring = new Ring<object>(4);
     const cursor = ring.join();
