@@ -99,7 +99,8 @@ function orderOf(room: string, logs: readonly SubscriberLog[], faults: string[])
   for (const [position, body] of known) {
     const other = places.get(body);
     // A broker that has lost its data has lost the ids with it: what was under way then may stand in its next life, too.
-    if (other !== undefined && parse(other).epoch === parse(position).epoch) faults.push(`${room}: ${body} stands at ${other} and at ${position}`);
+    if (other !== undefined && parse(other).epoch === parse(position).epoch)
+      faults.push(`${room}: ${body} stands at ${other} and at ${position}`);
     places.set(body, position);
   }
   const sorted = [...known].sort(([a], [b]) => comparePositions(a, b));
