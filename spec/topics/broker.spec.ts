@@ -15,6 +15,9 @@ import { TestConnection } from './test-connection.ts';
 
 afterEach(cleanUp);
 
+/** What nobody refers to leaves its topic when it is collected. */
+const kept: unknown[] = [];
+
 /** Two processes at one hub. */
 function makeTwo(options: TopicsOptions = { historyMessages: 100 }) {
   const hub = new Hub();
@@ -397,7 +400,7 @@ describe('Topics over a broker', () => {
 
   it('sends a connection that comes back nothing again that it had, and that comes here late', async () => {
     const { here, broker, there } = makeTwo();
-    await here.subscribe('a');
+    const held = await here.subscribe('a');
     broker.fate = 'hold';
     const [, second] = await publish(there, 1, 3);
     const connection = new TestConnection();
@@ -411,6 +414,7 @@ describe('Topics over a broker', () => {
     await publish(there, 5, 5);
     await settle();
     assert.deepEqual(connection.sent, ['3', '4', '5']);
+    assert.equal(held.unsubscribe(), true);
     here.part(connection, 'a');
   });
 
@@ -584,7 +588,7 @@ describe('a subscription behind a position, over a broker', () => {
   it('finds out that the order has begun anew where its topic has not heard of it', async () => {
     const { hub, here, there, broker } = makeTwo();
     const positions = await publish(there, 1, 3);
-    await here.subscribe('a');
+    kept.push(await here.subscribe('a'));
     hub.forgetAll();
     const log = new Log(await here.subscribe('a', { after: positions[0]! }));
     await until('it knows', () => log.texts.length === 1);
@@ -598,7 +602,7 @@ describe('a subscription behind a position, over a broker', () => {
     for (const isGapThere of [true, false]) {
       const { hub, here, there, broker } = makeTwo({ historyMessages: 100, capacity: isGapThere ? 10 : 2 });
       const positions = await publish(there, 1, 3);
-      await here.subscribe('a');
+      kept.push(await here.subscribe('a'));
       const held = defer();
       broker.before = (method) => (method === 'read' ? held.promise : Promise.resolve());
       const log = new Log(await here.subscribe('a', { after: positions[0]! }));
