@@ -1,3 +1,4 @@
+import { iterate } from '../channel/iterate.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
 import { ChannelClosedError, LaggedError } from '../errors.ts';
@@ -80,24 +81,7 @@ export class BroadcastReceiver<T> extends ReceiveSource<T> {
    * It throws LaggedError when values were missed; the receiver stays subscribed then, and a new loop goes on.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    const end = (): IteratorResult<T> => {
-      this.unsubscribe();
-      return { done: true, value: undefined };
-    };
-    return {
-      next: () =>
-        this.recv().then(
-          (value): IteratorResult<T> => ({ done: false, value }),
-          (error: unknown) => {
-            if (error instanceof ChannelClosedError) return end();
-            throw error;
-          },
-        ),
-      return: async () => end(),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(this);
   }
 
   /** @internal */

@@ -1,3 +1,4 @@
+import { iterate } from '../channel/iterate.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
 import { ChannelClosedError } from '../errors.ts';
@@ -93,22 +94,7 @@ export class Presence<Info = unknown> extends ReceiveSource<PresenceEvent<Info>>
 
   /** Iterates over the events as they come. The loop ends when the topics are closed, and leaving it unsubscribes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<PresenceEvent<Info>> {
-    const end = (): IteratorResult<PresenceEvent<Info>> => {
-      this.unsubscribe();
-      return { done: true, value: undefined };
-    };
-    return {
-      next: () =>
-        this.recv().then(
-          (value): IteratorResult<PresenceEvent<Info>> => ({ done: false, value }),
-          // A receive without a timeout and a signal rejects for nothing but the end.
-          end,
-        ),
-      return: async () => end(),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(this);
   }
 
   /** @internal */

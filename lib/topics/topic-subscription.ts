@@ -1,4 +1,5 @@
 import { WaitingPlace } from '../broadcast/waiting-list.ts';
+import { iterate } from '../channel/iterate.ts';
 import type { Receive, ReceiveOptions } from '../channel/receive.ts';
 import { ReceiveSource } from '../channel/receive-source.ts';
 import { ChannelClosedError } from '../errors.ts';
@@ -100,24 +101,7 @@ export class TopicSubscription extends ReceiveSource<TopicMessage> {
    * GapError where messages are missing; the subscription stays then, and a new loop goes on.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<TopicMessage> {
-    const end = (): IteratorResult<TopicMessage> => {
-      this.unsubscribe();
-      return { done: true, value: undefined };
-    };
-    return {
-      next: () =>
-        this.recv().then(
-          (value): IteratorResult<TopicMessage> => ({ done: false, value }),
-          (error: unknown) => {
-            if (error instanceof ChannelClosedError) return end();
-            throw error;
-          },
-        ),
-      return: async () => end(),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return iterate(this);
   }
 
   /** @internal */
